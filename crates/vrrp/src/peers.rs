@@ -1,0 +1,129 @@
+//! What is known of the routers that were heard, per virtual router.
+
+use core::net::IpAddr;
+
+use crate::discard::{DiscardReason, Remark};
+use crate::{AdvertInterval, Instant, Priority};
+
+/// Peers remembered per virtual router; the one heard longest ago makes room. Bounds what forged sources can
+/// fill.
+const PEERS_MAX: usize = 8;
+/// After this long a discard of the same reason and peer is told again.
+const TELL_AGAIN: core::time::Duration = core::time::Duration::from_mins(1);
+
+/// One router that was heard.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its source address.
+    pub address: IpAddr,
+    /// When something of it was last received, good or bad.
+    pub last_heard: Instant,
+    /// When an advert of it was last accepted.
+    pub last_accepted: Option<Instant>,
+    /// The priority in that advert.
+    pub priority: Priority,
+    /// The interval in that advert.
+    pub interval: Option<AdvertInterval>,
+    discards: [u32; DiscardReason::ALL.len()],
+    remarks: [u32; Remark::ALL.len()],
+    told_discard: [Option<Instant>; DiscardReason::ALL.len()],
+}
+
+impl Peer {
+    fn new(address: IpAddr, now: Instant) -> Self {
+        Self {
+            address,
+            last_heard: now,
+            last_accepted: None,
+            priority: Priority::RELEASE,
+            interval: None,
+            discards: [0; DiscardReason::ALL.len()],
+            remarks: [0; Remark::ALL.len()],
+            told_discard: [None; DiscardReason::ALL.len()],
+        }
+    }
+
+    /// The reasons that packets of this peer were discarded for, with their counts.
+    pub fn discards(&self) -> impl Iterator<Item = (DiscardReason, u32)> + '_ {
+        DiscardReason::ALL.into_iter().zip(self.discards).filter(|(_, count)| *count > 0)
+    }
+
+    /// The remarks on accepted packets of this peer, with their counts.
+    pub fn remarks(&self) -> impl Iterator<Item = (Remark, u32)> + '_ {
+        Remark::ALL.into_iter().zip(self.remarks).filter(|(_, count)| *count > 0)
+    }
+}
+
+/// The routers heard by one virtual router.
+#[derive(Clone, Debug)]
+pub(crate) struct Peers(Vec<Peer>);
+
+impl Peers {
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(PEERS_MAX))
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Peer] {
+        &self.0
+    }
+
+    fn entry(&mut self, address: IpAddr, now: Instant) -> &mut Peer {
+        let known = self.0.iter().position(|p| p.address == address);
+        let index = match known {
+            Some(index) => index,
+            None if self.0.len() < PEERS_MAX => {
+                self.0.push(Peer::new(address, now));
+                self.0.len() - 1
+            }
+            None => {
+                // A router that adverts were accepted from stays before one that only ever was refused.
+                let oldest = (0..self.0.len())
+                    .min_by_key(|i| (self.0[*i].last_accepted, self.0[*i].last_heard))
+                    .unwrap_or(0);
+                self.0[oldest] = Peer::new(address, now);
+                oldest
+            }
+        };
+        let peer = &mut self.0[index];
+        peer.last_heard = now;
+        peer
+    }
+
+    /// Counts; answers with the count if it is to be told.
+    pub(crate) fn discarded(
+        &mut self,
+        address: IpAddr,
+        reason: DiscardReason,
+        now: Instant,
+    ) -> Option<u64> {
+        let peer = self.entry(address, now);
+        let index = reason as usize;
+        peer.discards[index] = peer.discards[index].saturating_add(1);
+        let tell = peer.told_discard[index].is_none_or(|told| now - told >= TELL_AGAIN);
+        if tell {
+            peer.told_discard[index] = Some(now);
+        }
+        tell.then(|| u64::from(peer.discards[index]))
+    }
+
+    /// Counts; answers whether it is the first.
+    pub(crate) fn remarked(&mut self, address: IpAddr, remark: Remark, now: Instant) -> bool {
+        let peer = self.entry(address, now);
+        let count = &mut peer.remarks[remark as usize];
+        *count = count.saturating_add(1);
+        *count == 1
+    }
+
+    pub(crate) fn accepted(
+        &mut self,
+        address: IpAddr,
+        priority: Priority,
+        interval: AdvertInterval,
+        at: Instant,
+    ) {
+        let peer = self.entry(address, at);
+        peer.last_accepted = Some(at);
+        peer.priority = priority;
+        peer.interval = Some(interval);
+    }
+}
