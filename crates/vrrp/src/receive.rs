@@ -35,7 +35,7 @@ impl Accepted {
         self.remarks |= 1 << remark as u8;
     }
 
-    pub(crate) fn remarks(&self) -> impl Iterator<Item = Remark> + use<> {
+    pub(crate) fn remarks(self) -> impl Iterator<Item = Remark> {
         let bits = self.remarks;
         Remark::ALL.into_iter().filter(move |remark| bits & 1 << *remark as u8 != 0)
     }

@@ -258,7 +258,7 @@ impl VrrpRouter {
 
     /// Announces the addresses at once, if it is Active.
     pub fn announce(&mut self, index: VrIndex, now: Instant) {
-        self.with(index, now, super::virtual_router::VirtualRouter::announce_now);
+        self.with(index, now, VirtualRouter::announce_now);
     }
 
     /// Hands over, make before break: the whole sync group. With `stop` the virtual routers do not come back.

@@ -1,0 +1,107 @@
+//! `standfastd`: the VRRP agent, a drop-in for keepalived's VRRP half.
+//!
+//! Threads: *protocol* (packets and time, owns all protocol state), *kernel* (addresses, announcements, what
+//! the kernel reports), *supervisor* (this one: configuration, signals, control socket, tracking, log) and
+//! *hooks* (notify scripts). Messages run between them; nothing is shared.
+#![forbid(unsafe_code)]
+
+mod command_line;
+mod configuration;
+mod detach;
+mod dump;
+mod hooks;
+mod journal;
+mod kernel_worker;
+mod lateness;
+mod narrate;
+mod pid_file;
+mod plan;
+mod protocol_thread;
+mod status;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use command_line::{CommandLine, Task};
+
+/// As keepalived: nothing can run.
+const EXIT_FATAL: u8 = 1;
+/// As keepalived: the configuration is bad; a service manager should not try again.
+pub(crate) const EXIT_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let line = match CommandLine::parse(std::env::args_os().skip(1)) {
+        Ok(line) => line,
+        Err(text) => {
+            journal::error(&text);
+            return ExitCode::from(EXIT_FATAL);
+        }
+    };
+    match &line.task {
+        Task::Version => print(&format!("standfastd v{}\n", env!("CARGO_PKG_VERSION"))),
+        Task::Help => print(command_line::HELP),
+        Task::Signum(name) => match command_line::signum(name) {
+            Some(number) => print(&format!("{number}\n")),
+            None => {
+                journal::error(&format!("--signum={name}: known are RELOAD, STOP, DATA and STATS"));
+                ExitCode::from(EXIT_FATAL)
+            }
+        },
+        Task::Check => configuration::check(&line),
+        Task::Run => match run(&line) {
+            Ok(code) => code,
+            Err(Failure { code, text }) => {
+                journal::error(&text);
+                ExitCode::from(code)
+            }
+        },
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    // A reader that has gone away is no failure of ours.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// Why the agent cannot run, and its exit code.
+pub(crate) struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    pub(crate) fn fatal(text: impl Into<String>) -> Self {
+        Self { code: EXIT_FATAL, text: text.into() }
+    }
+
+    pub(crate) fn configuration(text: impl Into<String>) -> Self {
+        Self { code: EXIT_CONFIGURATION, text: text.into() }
+    }
+}
+
+fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
+    if !line.foreground && !line.detached {
+        // The configuration is read first, so that a mistake is seen by whoever starts us.
+        configuration::load(line, &configuration::Told::OnStderr)?;
+        return detach::start_in_background().map(|()| ExitCode::SUCCESS);
+    }
+    if line.detached {
+        detach::leave_session()?;
+    }
+    journal::open(line.log_to_stderr, line.detailed, line.log_facility);
+    if let Some(namespace) = &line.network_namespace {
+        vrrp_linux::process::enter_network_namespace(namespace)
+            .map_err(|e| Failure::fatal(format!("cannot enter network namespace {namespace}: {e}")))?;
+    }
+    let loaded = configuration::load(line, &configuration::Told::InTheLog)?;
+    for option in &line.ignored {
+        journal::info(&format!("option {option} is accepted and means nothing here"));
+    }
+    let pid_files =
+        pid_file::PidFiles::write(&line.pid_file, &line.further_pid_files).map_err(Failure::fatal)?;
+    let code = supervisor::run(line, loaded)?;
+    drop(pid_files);
+    Ok(code)
+}
