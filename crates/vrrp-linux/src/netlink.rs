@@ -1,0 +1,422 @@
+//! Links and addresses of the kernel: asked for, changed, watched.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+use vrrp::{IfIndex, MacAddress};
+
+use crate::netlink_message::{self as wire, Message};
+use crate::socket_option::set_int;
+
+/// The mark (`IFA_PROTO`) of every address that we put on an interface: what carries it is ours to remove,
+/// and nothing else is. 112 is the protocol number of VRRP; no other program is known to use it.
+pub const ADDRESS_PROTOCOL: u8 = 112;
+
+/// Requests sent at once: their acknowledgements must fit into the socket's buffer.
+const REQUESTS_AT_ONCE: usize = 64;
+const BUFFER: usize = 64 << 10;
+
+/// An address as it is put on an interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AddressSpec {
+    /// Where.
+    pub interface: IfIndex,
+    /// What.
+    pub address: IpAddr,
+    /// The length of its prefix.
+    pub prefix_len: u8,
+    /// Whether IPv6 looks for duplicates first; a virtual address is one by design.
+    pub duplicate_detection: bool,
+    /// `ip addr`'s scope: 0 global, 200 site, 253 link, 254 host.
+    pub scope: u8,
+    /// IPv4 label, at most 15 bytes, starting with the interface's name.
+    pub label: Option<String>,
+    /// IPv4 broadcast address.
+    pub broadcast: Option<Ipv4Addr>,
+}
+
+impl AddressSpec {
+    /// An address with nothing special.
+    pub const fn new(interface: IfIndex, address: IpAddr, prefix_len: u8) -> Self {
+        Self { interface, address, prefix_len, duplicate_detection: false, scope: 0, label: None, broadcast: None }
+    }
+}
+
+/// What the kernel refused, in its words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetlinkError {
+    errno: i32,
+    detail: Option<String>,
+}
+
+impl NetlinkError {
+    /// The address was not there.
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self.errno, libc::EADDRNOTAVAIL | libc::ENODEV)
+    }
+
+    fn from_io(error: &io::Error) -> Self {
+        Self { errno: error.raw_os_error().unwrap_or(libc::EIO), detail: None }
+    }
+}
+
+impl fmt::Display for NetlinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", io::Error::from_raw_os_error(self.errno))?;
+        match &self.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NetlinkError {}
+
+/// A network interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Its index.
+    pub index: IfIndex,
+    /// Its name.
+    pub name: String,
+    /// Whether it is up and has a carrier.
+    pub carries: bool,
+    /// Its Ethernet address, if it has one.
+    pub mac: Option<MacAddress>,
+}
+
+/// An address on an interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InterfaceAddress {
+    /// Where.
+    pub interface: IfIndex,
+    /// What.
+    pub address: IpAddr,
+    /// The length of its prefix.
+    pub prefix_len: u8,
+    /// Its mark; [`ADDRESS_PROTOCOL`] if it is ours.
+    pub protocol: u8,
+    /// IPv6: still being looked for elsewhere, so it does not answer yet.
+    pub tentative: bool,
+    /// IPv6: found elsewhere, so it does not answer at all.
+    pub duplicate: bool,
+}
+
+/// Something that changed in the kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KernelEvent {
+    /// A link appeared or changed.
+    LinkChanged(Link),
+    /// A link is gone.
+    LinkGone(Link),
+    /// An address appeared or changed.
+    AddressAdded(InterfaceAddress),
+    /// An address is gone.
+    AddressRemoved(InterfaceAddress),
+    /// Events were lost: ask for everything anew.
+    Overrun,
+}
+
+fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
+    let socket = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC | flags,
+        // NETLINK_ROUTE is protocol 0.
+        None,
+    )?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+/// A socket for requests. Each waits for its answer.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Netlink {
+    /// Opens it.
+    pub fn open() -> io::Result<Self> {
+        let socket = open(0, SocketFlags::empty())?;
+        // Older kernels lack these two; errors then come without words.
+        let _ = set_int(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, 1);
+        let _ = set_int(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1);
+        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
+    }
+
+    /// Puts addresses on their interfaces, marked as ours; one that is there already is taken over. An answer
+    /// for each.
+    pub fn add_addresses(&mut self, addresses: &[AddressSpec]) -> Vec<Result<(), NetlinkError>> {
+        self.change(addresses, wire::RTM_NEWADDR, wire::NLM_F_CREATE | wire::NLM_F_REPLACE)
+    }
+
+    /// Takes addresses off their interfaces. An answer for each.
+    pub fn remove_addresses(&mut self, addresses: &[AddressSpec]) -> Vec<Result<(), NetlinkError>> {
+        self.change(addresses, wire::RTM_DELADDR, 0)
+    }
+
+    fn change(&mut self, addresses: &[AddressSpec], kind: u16, flags: u16) -> Vec<Result<(), NetlinkError>> {
+        let mut results = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(REQUESTS_AT_ONCE) {
+            let first = self.sequence.wrapping_add(1);
+            let mut request = Vec::with_capacity(chunk.len() * 80);
+            for spec in chunk {
+                self.sequence = self.sequence.wrapping_add(1);
+                let flags = wire::NLM_F_REQUEST | wire::NLM_F_ACK | flags;
+                wire::message(&mut request, kind, flags, self.sequence, |out| write_address(out, spec, kind));
+            }
+            results.extend(self.acknowledged(&request, first, chunk.len()));
+        }
+        results
+    }
+
+    /// Sends requests with consecutive numbers and collects their acknowledgements.
+    fn acknowledged(&mut self, request: &[u8], first: u32, count: usize) -> Vec<Result<(), NetlinkError>> {
+        let lost = Err(NetlinkError { errno: libc::EIO, detail: Some("no answer from the kernel".into()) });
+        let mut results = vec![lost; count];
+        if let Err(error) = send(&self.socket, request, SendFlags::empty()) {
+            results.fill(Err(NetlinkError::from_io(&error.into())));
+            return results;
+        }
+        let mut open = count;
+        while open > 0 {
+            let length = match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    results.fill(Err(NetlinkError::from_io(&error.into())));
+                    return results;
+                }
+            };
+            for message in wire::messages(&self.buffer[..length]) {
+                let index = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
+                if message.kind != wire::NLMSG_ERROR || index >= count {
+                    continue;
+                }
+                open -= 1;
+                if let Some((errno, detail)) = message.error() {
+                    results[index] = if errno == 0 { Ok(()) } else { Err(NetlinkError { errno, detail }) };
+                }
+            }
+        }
+        results
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn links(&mut self) -> io::Result<Vec<Link>> {
+        self.dump(wire::RTM_GETLINK, wire::RTM_NEWLINK, parse_link)
+    }
+
+    /// All addresses of both families.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn addresses(&mut self) -> io::Result<Vec<InterfaceAddress>> {
+        self.dump(wire::RTM_GETADDR, wire::RTM_NEWADDR, parse_address)
+    }
+
+    /// Whether an address is on an interface and answers.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn has_address(&mut self, interface: IfIndex, address: IpAddr) -> io::Result<bool> {
+        Ok(self.addresses()?.iter().any(|a| a.interface == interface && a.address == address && !a.duplicate))
+    }
+
+    fn dump<T>(&mut self, request: u16, answer: u16, parse: impl Fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        // AF_UNSPEC in the first byte; the longest fixed part (of a link) is 16 bytes.
+        wire::message(&mut bytes, request, wire::NLM_F_REQUEST | wire::NLM_F_DUMP, self.sequence, |out| {
+            out.extend_from_slice(&[0; 16]);
+        });
+        send(&self.socket, &bytes, SendFlags::empty())?;
+        let mut found = Vec::new();
+        loop {
+            let length = match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for message in wire::messages(&self.buffer[..length]) {
+                match message.kind {
+                    _ if message.sequence != self.sequence => {}
+                    wire::NLMSG_DONE => return Ok(found),
+                    wire::NLMSG_ERROR => {
+                        let errno = message.error().map_or(libc::EIO, |(errno, _)| errno);
+                        return Err(io::Error::from_raw_os_error(errno));
+                    }
+                    kind if kind == answer => found.extend(parse(message.body)),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}
+
+fn write_address(out: &mut Vec<u8>, spec: &AddressSpec, kind: u16) {
+    let family = if spec.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    out.extend_from_slice(&[u8::try_from(family).unwrap_or(0), spec.prefix_len, 0, spec.scope]);
+    out.extend_from_slice(&spec.interface.0.to_ne_bytes());
+    let address = octets(spec.address);
+    wire::attribute(out, wire::IFA_LOCAL, &address);
+    wire::attribute(out, wire::IFA_ADDRESS, &address);
+    if kind == wire::RTM_DELADDR {
+        return;
+    }
+    wire::attribute(out, wire::IFA_PROTO, &[ADDRESS_PROTOCOL]);
+    if spec.address.is_ipv6() {
+        let flags = if spec.duplicate_detection { 0 } else { wire::IFA_F_NODAD };
+        wire::attribute(out, wire::IFA_FLAGS, &flags.to_ne_bytes());
+        if spec.prefix_len == 128 {
+            // Deprecated: it answers, but no connection of this host starts from it.
+            let mut cache = [0; 16];
+            cache[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+            wire::attribute(out, wire::IFA_CACHEINFO, &cache);
+        }
+    }
+    if let Some(label) = &spec.label {
+        let mut bytes = label.as_bytes().to_vec();
+        bytes.push(0);
+        wire::attribute(out, wire::IFA_LABEL, &bytes);
+    }
+    if let Some(broadcast) = spec.broadcast {
+        wire::attribute(out, wire::IFA_BROADCAST, &broadcast.octets());
+    }
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let index = wire::u32_at(body, 4)?;
+    let flags = wire::u32_at(body, 8)?;
+    let (mut name, mut mac) = (String::new(), None);
+    for (kind, data) in wire::attributes(body.get(16..)?) {
+        match kind {
+            wire::IFLA_IFNAME => String::from_utf8_lossy(data).trim_end_matches('\0').clone_into(&mut name),
+            wire::IFLA_ADDRESS => mac = data.try_into().ok().map(MacAddress),
+            _ => {}
+        }
+    }
+    let carries = flags & wire::IFF_UP != 0 && flags & wire::IFF_LOWER_UP != 0;
+    Some(Link { index: IfIndex(index), name, carries, mac })
+}
+
+fn parse_address(body: &[u8]) -> Option<InterfaceAddress> {
+    let [family, prefix_len, flags, _] = *body.first_chunk::<4>()?;
+    let interface = IfIndex(wire::u32_at(body, 4)?);
+    let ip = |data: &[u8]| match i32::from(family) {
+        libc::AF_INET => <[u8; 4]>::try_from(data).ok().map(|o| IpAddr::V4(Ipv4Addr::from(o))),
+        libc::AF_INET6 => <[u8; 16]>::try_from(data).ok().map(|o| IpAddr::V6(Ipv6Addr::from(o))),
+        _ => None,
+    };
+    let (mut local, mut address, mut protocol, mut flags) = (None, None, 0, u32::from(flags));
+    for (kind, data) in wire::attributes(body.get(8..)?) {
+        match kind {
+            wire::IFA_LOCAL => local = ip(data),
+            wire::IFA_ADDRESS => address = ip(data),
+            wire::IFA_PROTO => protocol = data.first().copied().unwrap_or(0),
+            wire::IFA_FLAGS => flags = wire::u32_at(data, 0).unwrap_or(flags),
+            _ => {}
+        }
+    }
+    Some(InterfaceAddress {
+        interface,
+        // On a point-to-point link IFA_ADDRESS is the other end's.
+        address: local.or(address)?,
+        prefix_len,
+        protocol,
+        tentative: flags & wire::IFA_F_TENTATIVE != 0,
+        duplicate: flags & wire::IFA_F_DADFAILED != 0,
+    })
+}
+
+/// Watches links and addresses, without waiting.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Monitor {
+    /// Opens it; what changes from now on is told.
+    pub fn open() -> io::Result<Self> {
+        // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
+        let socket = open(0x1 | 0x10 | 0x100, SocketFlags::NONBLOCK)?;
+        Ok(Self { socket, buffer: vec![0; BUFFER] })
+    }
+
+    /// What has changed since the last call.
+    ///
+    /// # Errors
+    /// What the kernel says; a lost event is [`KernelEvent::Overrun`].
+    pub fn read_events(&mut self) -> io::Result<Vec<KernelEvent>> {
+        let mut events = Vec::new();
+        loop {
+            match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) => events.extend(wire::messages(&self.buffer[..length]).filter_map(|m| event(&m))),
+                Err(Errno::AGAIN) => return Ok(events),
+                Err(Errno::INTR) => {}
+                Err(Errno::NOBUFS) => events.push(KernelEvent::Overrun),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn event(message: &Message<'_>) -> Option<KernelEvent> {
+    Some(match message.kind {
+        wire::RTM_NEWLINK => KernelEvent::LinkChanged(parse_link(message.body)?),
+        wire::RTM_DELLINK => KernelEvent::LinkGone(parse_link(message.body)?),
+        wire::RTM_NEWADDR => KernelEvent::AddressAdded(parse_address(message.body)?),
+        wire::RTM_DELADDR => KernelEvent::AddressRemoved(parse_address(message.body)?),
+        _ => return None,
+    })
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_attributes_whose_length_lies_end_the_walk() {
+        for length in [0_u32, 3, 15, 17, 4000, u32::MAX] {
+            let mut bytes = vec![0xff; 64];
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            assert!(wire::messages(&bytes).count() <= 4);
+            assert!(wire::attributes(&bytes).count() <= 16);
+        }
+    }
+
+    #[test]
+    fn an_address_reads_as_it_was_written() {
+        let spec = AddressSpec::new(IfIndex(9), "fd00::50".parse().unwrap(), 64);
+        let mut body = Vec::new();
+        write_address(&mut body, &spec, wire::RTM_NEWADDR);
+        let read = parse_address(&body).unwrap();
+        assert_eq!((read.interface, read.address, read.prefix_len), (spec.interface, spec.address, 64));
+        assert_eq!(read.protocol, ADDRESS_PROTOCOL);
+    }
+}
