@@ -198,9 +198,8 @@ impl Reader<'_> {
                         end = i + c.len_utf8();
                         next = match chars.peek() {
                             // `${NAME}` keeps its braces.
-                            Some((_, p)) if quote.is_none() && ends_word(*p, c, &text) => None,
-                            Some(_) => chars.next(),
-                            None => None,
+                            Some((_, p)) if quote.is_some() || !ends_word(*p, c, &text) => chars.next(),
+                            _ => None,
                         };
                     }
                     let span = Span { file, start: at(start), end: at(end) };
