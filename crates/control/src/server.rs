@@ -18,7 +18,7 @@ const REQUEST_MAX: u64 = 64 << 10;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves one request: writes as many responses as it likes, and ends when that fails.
-pub type Handler = dyn Fn(Request, &mut dyn FnMut(&Response) -> std::io::Result<()>) + Send + Sync;
+pub(crate) type Handler = dyn Fn(Request, &mut dyn FnMut(&Response) -> std::io::Result<()>) + Send + Sync;
 
 /// The socket, removed when dropped.
 #[derive(Debug)]

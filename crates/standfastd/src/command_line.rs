@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use lexopt::prelude::{Long, Short, Value, ValueExt};
+use lexopt::prelude::{Long, Short, ValueExt};
 
 /// Where the configuration is looked for if none is named, the first that exists.
 const DEFAULT_CONFIGURATIONS: [&str; 2] =
@@ -105,7 +105,7 @@ impl CommandLine {
         let mut configuration = None;
         let mut parser = lexopt::Parser::from_args(args);
         while let Some(arg) = parser.next().map_err(|e| describe(&e))? {
-            let mut value = |parser: &mut lexopt::Parser| parser.value().map_err(|e| describe(&e));
+            let value = |parser: &mut lexopt::Parser| parser.value().map_err(|e| describe(&e));
             match arg {
                 Short('f') | Long("use-file") => configuration = Some(PathBuf::from(value(&mut parser)?)),
                 Short('t') | Long("config-test") => {

@@ -8,7 +8,6 @@
 mod command_line;
 mod configuration;
 mod detach;
-mod dump;
 mod hooks;
 mod journal;
 mod kernel_worker;

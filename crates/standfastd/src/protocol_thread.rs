@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::Duration;
 
 use vrrp::{
-    AddError, Effect, Event, Family, Instant, PacketMeta, VirtualRouter, VirtualRouterConfig, VirtualRouterId,
+    AddError, Event, Family, Instant, PacketMeta, VirtualRouter, VirtualRouterConfig, VirtualRouterId,
     VrIndex, VrrpRouter,
 };
 use vrrp_linux::advert_socket::{AdvertSocket, Outgoing};
@@ -40,7 +40,6 @@ pub(crate) enum Command {
     Link { vr: VrIndex, up: bool },
     Tracking { vr: VrIndex, delta: i32, failed: bool },
     AddressesFailed { vr: VrIndex },
-    Announce { vr: VrIndex },
     Release { vr: VrIndex, stop: bool },
     TakeBack { vr: VrIndex },
     /// Clones the virtual routers of some slots, so that a thousand of them do not hold the thread at once.
@@ -220,7 +219,6 @@ impl ProtocolThread {
                 Command::Link { vr, up } => self.router.set_link(vr, up, now),
                 Command::Tracking { vr, delta, failed } => self.router.set_tracking(vr, delta, failed, now),
                 Command::AddressesFailed { vr } => self.router.addresses_failed(vr, now),
-                Command::Announce { vr } => self.router.announce(vr, now),
                 Command::Release { vr, stop } => self.router.release(vr, stop, now),
                 Command::TakeBack { vr } => self.router.take_back(vr),
                 Command::Snapshot { from, count, reply } => {
@@ -308,12 +306,5 @@ impl ProtocolThread {
         if events {
             self.outlets.events_waker.wake();
         }
-    }
-}
-
-/// Which virtual router an effect is for.
-pub(crate) const fn effect_vr(effect: Effect) -> VrIndex {
-    match effect {
-        Effect::Install { vr, .. } | Effect::Withdraw { vr } | Effect::Announce { vr, .. } => vr,
     }
 }

@@ -113,7 +113,6 @@ impl AdvertSocket {
                 socket.set_multicast_ttl_v4(u32::from(REQUIRED_TTL))?;
             }
             Family::Ipv6 => {
-                socket.set_only_v6(true)?;
                 set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
                 set_int(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
                 socket.set_tclass_v6(TRAFFIC_CLASS)?;

@@ -1,0 +1,278 @@
+//! From the configuration and what the kernel has to what the agent shall run.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use keepalived_conf::{Configuration, Fallibility, NotifyScript, Track, VirtualAddress, VrrpInstance};
+use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec};
+use vrrp::{
+    AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig,
+};
+use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link};
+
+use crate::hooks::Hook;
+use crate::kernel_worker::{AddressSet, LinkFacts};
+
+/// What the kernel has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Host {
+    pub(crate) links: Vec<Link>,
+    pub(crate) addresses: Vec<InterfaceAddress>,
+}
+
+impl Host {
+    pub(crate) fn link(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+
+    /// The address that adverts of a family leave from: IPv6 needs a link-local one (RFC 9568 §5.1.2.1). Our
+    /// own virtual addresses do not count.
+    pub(crate) fn primary(&self, interface: IfIndex, family: Family) -> Option<IpAddr> {
+        self.addresses
+            .iter()
+            .filter(|a| a.interface == interface && a.protocol != ADDRESS_PROTOCOL && !a.duplicate && !a.tentative)
+            .map(|a| a.address)
+            .find(|address| match address {
+                IpAddr::V4(_) => family == Family::Ipv4,
+                IpAddr::V6(a) => family == Family::Ipv6 && a.is_unicast_link_local(),
+            })
+    }
+
+    fn facts(&self, interface: IfIndex) -> Option<LinkFacts> {
+        let link = self.links.iter().find(|link| link.index == interface)?;
+        let link_local = match self.primary(interface, Family::Ipv6) {
+            Some(IpAddr::V6(address)) => Some(address),
+            _ => None,
+        };
+        let forwarding = format!("/proc/sys/net/ipv6/conf/{}/forwarding", link.name);
+        let is_router = std::fs::read_to_string(forwarding).is_ok_and(|text| text.trim() != "0");
+        Some(LinkFacts { mac: link.mac?, link_local, is_router })
+    }
+}
+
+/// Scripts of one virtual router.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Hooks {
+    pub(crate) active: Option<Hook>,
+    pub(crate) backup: Option<Hook>,
+    pub(crate) fault: Option<Hook>,
+    pub(crate) stop: Option<Hook>,
+    pub(crate) any: Option<Hook>,
+    pub(crate) lower_priority: Option<Hook>,
+}
+
+/// One virtual router as it shall run.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Planned {
+    pub(crate) config: VirtualRouterConfig,
+    pub(crate) interface_name: String,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) addresses: Vec<AddressSpec>,
+    /// Name, weight, reverse; the kind is part of the name.
+    pub(crate) tracks: Vec<(String, i32, bool)>,
+    pub(crate) hooks: Hooks,
+}
+
+/// Everything the agent shall run.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) routers: Vec<Planned>,
+    /// Sync groups, by the names of their members.
+    pub(crate) groups: Vec<Vec<String>>,
+    pub(crate) trackers: BTreeMap<String, Spec>,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// One line: an interface or a user that does not exist.
+pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, String> {
+    let mut plan = Plan::default();
+    for script in &configuration.scripts {
+        let user = script.user.as_ref().or(configuration.global.script_user.as_ref());
+        let spec = ScriptSpec {
+            command: script.command.clone(),
+            interval: script.interval,
+            timeout: script.timeout.unwrap_or(script.interval),
+            rise: script.rise,
+            fall: script.fall,
+            init_fail: script.init_fail,
+            user: unprivileged(user)?,
+        };
+        plan.trackers.insert(format!("script {}", script.name), Spec::Script(spec));
+    }
+    for file in &configuration.track_files {
+        let spec = FileSpec { path: PathBuf::from(&file.path), init: file.init };
+        plan.trackers.insert(format!("file {}", file.name), Spec::File(spec));
+    }
+    for process in &configuration.track_processes {
+        let spec = ProcessSpec {
+            process: process.process.clone(),
+            quorum: process.quorum,
+            quorum_max: process.quorum_max,
+            terminate_delay: process.terminate_delay,
+            fork_delay: process.fork_delay,
+        };
+        plan.trackers.insert(format!("process {}", process.name), Spec::Process(spec));
+    }
+    for instance in &configuration.instances {
+        plan.routers.push(planned(instance, configuration, host)?);
+    }
+    plan.groups =
+        configuration.sync_groups.iter().map(|g| g.members.iter().map(|(n, _)| n.clone()).collect()).collect();
+    Ok(plan)
+}
+
+fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) -> Result<Planned, String> {
+    let interface_name = instance.interface.0.clone();
+    let no_interface = |name: &str| format!("{}: there is no interface `{name}`", instance.name);
+    let interface = host.link(&interface_name).ok_or_else(|| no_interface(&interface_name))?.index;
+    let transport = match &instance.unicast_peers {
+        Some(peers) => Transport::Unicast {
+            peers: peers
+                .iter()
+                .map(|p| match p.ttl {
+                    Some((min_ttl, max_ttl)) => UnicastPeer { address: p.address, min_ttl, max_ttl },
+                    None => UnicastPeer::new(p.address),
+                })
+                .collect(),
+            check_source: instance.check_unicast_src || peers.iter().any(|p| p.ttl.is_some()),
+            ttl: instance.unicast_ttl,
+        },
+        None => Transport::Multicast { group: instance.multicast_group.unwrap_or(instance.family.group()) },
+    };
+    let default = AnnouncementSchedule::default();
+    let garp = instance.garp;
+    let config = VirtualRouterConfig {
+        name: instance.name.clone(),
+        interface,
+        vrid: instance.virtual_router_id,
+        family: instance.family,
+        version: instance.version,
+        priority: instance.priority,
+        interval: instance.advert_int,
+        missed_adverts: instance.down_timer_adverts,
+        preempt: instance.preempt,
+        preempt_delay: instance.preempt_delay,
+        addresses: instance.addresses.iter().map(|a| a.address).collect(),
+        transport,
+        checksum: instance.checksum,
+        authentication: instance.authentication,
+        announcements: AnnouncementSchedule {
+            repeat: garp.repeat.unwrap_or(default.repeat),
+            second_burst: garp.delay.unwrap_or(default.second_burst),
+            refresh: garp.refresh.unwrap_or(default.refresh.max(instance.advert_int.duration())),
+            refresh_repeat: garp.refresh_repeat.unwrap_or(default.refresh_repeat),
+            lower_priority_repeat: garp.lower_prio_repeat.unwrap_or(default.lower_priority_repeat),
+            lower_priority_delay: garp.lower_prio_delay.unwrap_or(default.lower_priority_delay),
+        },
+        answer_lower_priority: instance.answer_lower_priority,
+        inform_winner: instance.higher_prio_send_advert,
+        track_link: instance.link == Fallibility::TrackPrimary,
+        owner_ignores_adverts: instance.owner_ignore_adverts,
+    };
+    let spec = |address: &VirtualAddress| {
+        let index = match &address.interface {
+            Some(name) => host.link(name).ok_or_else(|| no_interface(name))?.index,
+            None => interface,
+        };
+        Ok::<_, String>(AddressSpec {
+            interface: index,
+            address: address.address,
+            prefix_len: address.prefix_len,
+            duplicate_detection: address.duplicate_detection,
+            scope: address.scope,
+            label: address.label.clone(),
+            broadcast: address.broadcast,
+        })
+    };
+    let addresses = instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
+    let tracks = tracks(instance, configuration);
+    let hook = |script: &Option<NotifyScript>| {
+        script
+            .as_ref()
+            .map(|s| Ok::<_, String>(Hook { words: s.command.clone(), user: user(s.user.as_ref())? }))
+            .transpose()
+    };
+    let notify = &instance.notify;
+    let hooks = Hooks {
+        active: hook(&notify.master)?,
+        backup: hook(&notify.backup)?,
+        fault: hook(&notify.fault)?,
+        stop: hook(&notify.stop)?,
+        any: hook(&notify.any)?,
+        lower_priority: hook(&notify.master_rx_lower_pri)?,
+    };
+    Ok(Planned { config, interface_name, source: instance.source, addresses, tracks, hooks })
+}
+
+fn tracks(instance: &VrrpInstance, configuration: &Configuration) -> Vec<(String, i32, bool)> {
+    let mut all = Vec::new();
+    let groups = configuration.sync_groups.iter().filter(|g| g.members.iter().any(|(n, _)| *n == instance.name));
+    for tracks in groups.map(|g| &g.tracks).chain([&instance.tracks]) {
+        let mut add = |kind: &str, track: &Track, weight: i32, reverse: bool| {
+            all.push((format!("{kind} {}", track.name), track.weight.unwrap_or(weight), track.reverse != reverse));
+        };
+        for track in &tracks.scripts {
+            if let Some(s) = configuration.scripts.iter().find(|s| s.name == track.name) {
+                add("script", track, s.weight, s.reverse);
+            }
+        }
+        for track in &tracks.files {
+            if let Some(f) = configuration.track_files.iter().find(|f| f.name == track.name) {
+                add("file", track, f.weight, f.reverse);
+            }
+        }
+        for track in &tracks.processes {
+            if let Some(p) = configuration.track_processes.iter().find(|p| p.name == track.name) {
+                add("process", track, p.weight, p.reverse);
+            }
+        }
+        for track in &tracks.interfaces {
+            add("interface", track, 0, false);
+        }
+    }
+    all
+}
+
+/// The addresses of a virtual router and what announcing them needs.
+pub(crate) fn address_set(planned: &Planned, host: &Host) -> AddressSet {
+    let links =
+        planned.addresses.iter().filter_map(|a| Some((a.interface, host.facts(a.interface)?))).collect();
+    AddressSet { addresses: planned.addresses.clone(), links }
+}
+
+/// The user that scripts run as: the one named, else keepalived_script, else nobody.
+fn unprivileged(named: Option<&(String, Option<String>)>) -> Result<Option<(u32, u32)>, String> {
+    if named.is_some() {
+        return user(named);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    Ok(lookup("keepalived_script").or_else(|| lookup("nobody")))
+}
+
+fn user(named: Option<&(String, Option<String>)>) -> Result<Option<(u32, u32)>, String> {
+    let Some((name, group)) = named else { return Ok(None) };
+    let (uid, gid) =
+        lookup(name).ok_or_else(|| format!("there is no user `{name}`; create it, or name another as script_user"))?;
+    let gid = match group {
+        None => gid,
+        Some(group) => lookup_group(group).ok_or_else(|| format!("there is no group `{group}`"))?,
+    };
+    Ok(Some((uid, gid)))
+}
+
+/// A user's ids, from the file: a static program has no name service.
+fn lookup(name: &str) -> Option<(u32, u32)> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let fields: Vec<&str> = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f[0] == name)?;
+    Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
+}
+
+fn lookup_group(name: &str) -> Option<u32> {
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok())
+}
