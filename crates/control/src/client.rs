@@ -90,7 +90,8 @@ pub fn discover(target: &Target) -> io::Result<Vec<Agent>> {
     for entry in entries.flatten() {
         let socket = entry.path();
         let Some((inode, pid)) = parse_name(&socket) else { continue };
-        if namespace.is_some_and(|n| n != inode) || wanted_pid.as_ref().is_some_and(|p| *p != pid.to_string()) {
+        if namespace.is_some_and(|n| n != inode) || wanted_pid.as_ref().is_some_and(|p| *p != pid.to_string())
+        {
             continue;
         }
         match UnixStream::connect(&socket) {

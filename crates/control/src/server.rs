@@ -68,11 +68,12 @@ fn accept(listener: &UnixListener, handler: &Arc<Handler>) {
         }
         clients.fetch_add(1, Ordering::Relaxed);
         let (handler, counter) = (Arc::clone(handler), Arc::clone(&clients));
-        let spawned = std::thread::Builder::new().name("client".into()).stack_size(256 * 1024).spawn(move || {
-            // A connection that breaks is the client's affair.
-            let _ = serve(&stream, &*handler);
-            counter.fetch_sub(1, Ordering::Relaxed);
-        });
+        let spawned =
+            std::thread::Builder::new().name("client".into()).stack_size(256 * 1024).spawn(move || {
+                // A connection that breaks is the client's affair.
+                let _ = serve(&stream, &*handler);
+                counter.fetch_sub(1, Ordering::Relaxed);
+            });
         if spawned.is_err() {
             clients.fetch_sub(1, Ordering::Relaxed);
         }

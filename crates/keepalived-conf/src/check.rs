@@ -27,9 +27,13 @@ pub(crate) fn configuration(statements: &[Statement], diagnostics: &mut Vec<Diag
             continue;
         }
         match statement.keyword() {
-            "net_namespace" => configuration.global.network_namespace = checker.value(statement).map(|w| w.text.clone()),
+            "net_namespace" => {
+                configuration.global.network_namespace = checker.value(statement).map(|w| w.text.clone())
+            }
             "vrrp_script" => configuration.scripts.extend(checker.script(statement)),
-            "track_file" | "vrrp_track_file" => configuration.track_files.extend(checker.track_file(statement)),
+            "track_file" | "vrrp_track_file" => {
+                configuration.track_files.extend(checker.track_file(statement))
+            }
             "vrrp_track_process" => configuration.track_processes.extend(checker.track_process(statement)),
             "vrrp_sync_group" => configuration.sync_groups.extend(checker.sync_group(statement)),
             "vrrp_instance" => configuration.instances.extend(checker.instance(statement, &global)),
@@ -40,7 +44,12 @@ pub(crate) fn configuration(statements: &[Statement], diagnostics: &mut Vec<Diag
     checker.unique(&configuration);
     if configuration.instances.is_empty() {
         let span = statements.first().map_or_else(Span::default, Statement::span);
-        checker.warning("nothing-to-do", span, "no vrrp_instance: there is nothing to do", "is this the right file?");
+        checker.warning(
+            "nothing-to-do",
+            span,
+            "no vrrp_instance: there is nothing to do",
+            "is this the right file?",
+        );
     }
     configuration
 }
@@ -64,7 +73,9 @@ impl Checker<'_> {
                 "vrrp_garp_master_repeat" => global.garp.repeat = self.number(line, 1, 255),
                 "vrrp_garp_master_refresh" => global.garp.refresh = self.seconds(line, 0.0, 86400.0),
                 "vrrp_garp_master_refresh_repeat" => global.garp.refresh_repeat = self.number(line, 1, 255),
-                "vrrp_garp_lower_prio_delay" => global.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0),
+                "vrrp_garp_lower_prio_delay" => {
+                    global.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0)
+                }
                 "vrrp_garp_lower_prio_repeat" => global.garp.lower_prio_repeat = self.number(line, 0, 255),
                 "vrrp_min_garp" if self.switch(line) => {
                     global.garp.repeat = Some(1);
@@ -81,7 +92,9 @@ impl Checker<'_> {
                 "vrrp_mcast_group6" => global.multicast_group[1] = self.group(line, Family::Ipv6),
                 "dynamic_interfaces" => global.dynamic_interfaces = true,
                 "net_namespace" => global.network_namespace = self.value(line).map(|w| w.text.clone()),
-                "notify_fifo" | "vrrp_notify_fifo" => global.notify_fifo = self.value(line).map(|w| w.text.clone()),
+                "notify_fifo" | "vrrp_notify_fifo" => {
+                    global.notify_fifo = self.value(line).map(|w| w.text.clone())
+                }
                 _ => {}
             }
         }
@@ -201,7 +214,9 @@ impl Checker<'_> {
                     (process.terminate_delay, process.fork_delay) = (delay, delay);
                 }
                 "fork_delay" => process.fork_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default(),
-                "terminate_delay" => process.terminate_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default(),
+                "terminate_delay" => {
+                    process.terminate_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default()
+                }
                 _ => {}
             }
         }
@@ -214,8 +229,13 @@ impl Checker<'_> {
 
     fn sync_group(&mut self, statement: &Statement) -> Option<SyncGroup> {
         let (name, span) = self.name(statement)?;
-        let mut group =
-            SyncGroup { name, span, members: Vec::new(), notify: Notify::default(), tracks: Tracks::default() };
+        let mut group = SyncGroup {
+            name,
+            span,
+            members: Vec::new(),
+            notify: Notify::default(),
+            tracks: Tracks::default(),
+        };
         for line in self.lines(statement) {
             if !self.understood(line, "vrrp_sync_group", &[keywords::SYNC_GROUP, keywords::SHARED]) {
                 continue;

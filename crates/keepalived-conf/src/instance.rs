@@ -107,8 +107,11 @@ impl Checker<'_> {
                 draft.multicast_group = word.and_then(|w| Some((self.address(&w)?, w.span)));
             }
             "v3_checksum_as_v2" => {
-                draft.checksum =
-                    Some(if self.switch(line) { ChecksumForm::MessageOnly } else { ChecksumForm::PseudoHeader });
+                draft.checksum = Some(if self.switch(line) {
+                    ChecksumForm::MessageOnly
+                } else {
+                    ChecksumForm::PseudoHeader
+                });
             }
             "v3_checksum" => self.checksum(line, draft),
             "authentication" => self.authentication(line, draft),
@@ -140,11 +143,21 @@ impl Checker<'_> {
             "BACKUP" => State::Backup,
             // haproxy-boshrelease's template says SLAVE; keepalived reads it as BACKUP.
             "SLAVE" => {
-                self.warning("state-slave", word.span, "`state SLAVE` is read as BACKUP, as keepalived does", "write `state BACKUP`");
+                self.warning(
+                    "state-slave",
+                    word.span,
+                    "`state SLAVE` is read as BACKUP, as keepalived does",
+                    "write `state BACKUP`",
+                );
                 State::Backup
             }
             other => {
-                self.error("value-out-of-range", word.span, format!("`{other}` is no state"), "MASTER or BACKUP");
+                self.error(
+                    "value-out-of-range",
+                    word.span,
+                    format!("`{other}` is no state"),
+                    "MASTER or BACKUP",
+                );
                 State::Backup
             }
         };
@@ -163,7 +176,12 @@ impl Checker<'_> {
                     ("max_ttl", Some(ttl)) => (high, given) = (ttl, true),
                     (other, _) => {
                         let message = format!("`{other}` is not understood behind a peer");
-                        self.error("extra-value", pair[0].span, message, "ADDRESS [min_ttl 0-255] [max_ttl 0-255]");
+                        self.error(
+                            "extra-value",
+                            pair[0].span,
+                            message,
+                            "ADDRESS [min_ttl 0-255] [max_ttl 0-255]",
+                        );
                     }
                 }
             }
@@ -171,7 +189,12 @@ impl Checker<'_> {
         }
         if peers.is_empty() {
             let message = "unicast_peer names no peer";
-            self.error("missing-value", line.span(), message, "name the other routers' addresses, or remove the block to use multicast");
+            self.error(
+                "missing-value",
+                line.span(),
+                message,
+                "name the other routers' addresses, or remove the block to use multicast",
+            );
         }
         peers
     }
@@ -183,7 +206,12 @@ impl Checker<'_> {
             "pseudo_header" => Some(ChecksumForm::PseudoHeader),
             "message_only" => Some(ChecksumForm::MessageOnly),
             other => {
-                self.error("value-out-of-range", word.span, format!("`{other}` is no checksum form"), "auto, pseudo_header (keepalived, FRR) or message_only (RFC 9568)");
+                self.error(
+                    "value-out-of-range",
+                    word.span,
+                    format!("`{other}` is no checksum form"),
+                    "auto, pseudo_header (keepalived, FRR) or message_only (RFC 9568)",
+                );
                 None
             }
         };
@@ -207,17 +235,32 @@ impl Checker<'_> {
                 "auth_pass" => password = self.value(entry).cloned(),
                 other => {
                     let message = format!("unknown keyword `{other}` in authentication");
-                    self.error("unknown-keyword", entry.span(), message, "auth_type PASS and auth_pass are understood");
+                    self.error(
+                        "unknown-keyword",
+                        entry.span(),
+                        message,
+                        "auth_type PASS and auth_pass are understood",
+                    );
                 }
             }
         }
         let Some(password) = password else {
-            self.error("missing-keyword", line.span(), "authentication without auth_pass", "add auth_pass, at most 8 characters");
+            self.error(
+                "missing-keyword",
+                line.span(),
+                "authentication without auth_pass",
+                "add auth_pass, at most 8 characters",
+            );
             return;
         };
         if password.text.len() > 8 {
             // The password itself stays out of messages.
-            self.warning("password-cut", password.span, "auth_pass is cut to 8 bytes, as keepalived does", "use 8 characters on all routers");
+            self.warning(
+                "password-cut",
+                password.span,
+                "auth_pass is cut to 8 bytes, as keepalived does",
+                "use 8 characters on all routers",
+            );
         }
         let mut bytes = [0; 8];
         for (to, from) in bytes.iter_mut().zip(password.text.bytes()) {
@@ -226,16 +269,35 @@ impl Checker<'_> {
         draft.authentication = Some((bytes, line.span()));
     }
 
-    fn finish(&mut self, name: String, span: Span, draft: Draft, global: &GlobalDefs) -> Option<VrrpInstance> {
+    fn finish(
+        &mut self,
+        name: String,
+        span: Span,
+        draft: Draft,
+        global: &GlobalDefs,
+    ) -> Option<VrrpInstance> {
         let interface = draft.interface.as_ref().map(|w| (w.text.clone(), w.span));
         if interface.is_none() {
-            self.error("missing-keyword", span, format!("{name} has no `interface`"), "name the interface that the adverts travel on");
+            self.error(
+                "missing-keyword",
+                span,
+                format!("{name} has no `interface`"),
+                "name the interface that the adverts travel on",
+            );
         }
         if draft.vrid.is_none() && !draft.vrid_seen {
             self.error("missing-keyword", span, format!("{name} has no `virtual_router_id`"), "add a number from 1 to 255, the same on all routers and on no other virtual router of this link");
         }
-        if draft.addresses.is_empty() && !draft.no_addresses && !(draft.addresses_seen && self.has_error_in(span)) {
-            self.error("missing-keyword", span, format!("{name} has no virtual_ipaddress"), "add the address, or no_virtual_ipaddress if there is to be none");
+        if draft.addresses.is_empty()
+            && !draft.no_addresses
+            && !(draft.addresses_seen && self.has_error_in(span))
+        {
+            self.error(
+                "missing-keyword",
+                span,
+                format!("{name} has no virtual_ipaddress"),
+                "add the address, or no_virtual_ipaddress if there is to be none",
+            );
         }
         let family = draft
             .addresses
@@ -248,20 +310,34 @@ impl Checker<'_> {
         let advert_int = self.interval(&draft, version);
         let authentication = match draft.authentication {
             Some((_, at)) if version == Version::V3 => {
-                self.warning("authentication", at, "VRRPv3 has no authentication: this block has no effect", "remove it; restrict who can send protocol 112 instead");
+                self.warning(
+                    "authentication",
+                    at,
+                    "VRRPv3 has no authentication: this block has no effect",
+                    "remove it; restrict who can send protocol 112 instead",
+                );
                 None
             }
             other => other.map(|(bytes, _)| bytes),
         };
         let priority = draft.priority.map_or(
-            if draft.state == State::Master && draft.priority.is_none() && draft.state_given { Priority::OWNER } else { Priority::DEFAULT },
+            if draft.state == State::Master && draft.priority.is_none() && draft.state_given {
+                Priority::OWNER
+            } else {
+                Priority::DEFAULT
+            },
             Priority::new,
         );
         if draft.state == State::Master && draft.priority.is_none() {
             self.warning("priority-owner", span, format!("{name}: `state MASTER` without a priority means 255, as in keepalived: tracking has no effect"), "give a priority below 255");
         }
         if let Some(at) = draft.nopreempt.filter(|_| draft.state == State::Master) {
-            self.warning("nopreempt-master", at, "keepalived ignores `nopreempt` with `state MASTER`; here it counts", "write `state BACKUP` on all routers");
+            self.warning(
+                "nopreempt-master",
+                at,
+                "keepalived ignores `nopreempt` with `state MASTER`; here it counts",
+                "write `state BACKUP` on all routers",
+            );
         }
         Some(VrrpInstance {
             name,
@@ -279,7 +355,10 @@ impl Checker<'_> {
             unicast_peers: draft.peers,
             check_unicast_src: draft.check_unicast_src.unwrap_or(global.check_unicast_src),
             unicast_ttl: draft.unicast_ttl.unwrap_or(vrrp::REQUIRED_TTL),
-            multicast_group: draft.multicast_group.map(|(g, _)| g).or(global.multicast_group[usize::from(family == Family::Ipv6)]),
+            multicast_group: draft
+                .multicast_group
+                .map(|(g, _)| g)
+                .or(global.multicast_group[usize::from(family == Family::Ipv6)]),
             checksum: draft.checksum,
             authentication,
             preempt: draft.nopreempt.is_none(),
@@ -305,13 +384,21 @@ impl Checker<'_> {
             self.error(
                 "mixed-families",
                 address.span,
-                format!("{} among the {family} addresses of {name}: a virtual router has one family", address.address),
+                format!(
+                    "{} among the {family} addresses of {name}: a virtual router has one family",
+                    address.address
+                ),
                 "move it to virtual_ipaddress_excluded, or to an instance of its own in a vrrp_sync_group",
             );
         }
         if draft.addresses.len() > 255 {
             let span = draft.addresses[255].span;
-            self.error("too-many-addresses", span, "an advertisement carries 255 addresses", "move the rest to virtual_ipaddress_excluded");
+            self.error(
+                "too-many-addresses",
+                span,
+                "an advertisement carries 255 addresses",
+                "move the rest to virtual_ipaddress_excluded",
+            );
         }
         if let Some(first) = draft.addresses.first()
             && let IpAddr::V6(address) = first.address
@@ -321,17 +408,32 @@ impl Checker<'_> {
         }
         let other = |address: IpAddr| Family::of(address) != family;
         if let Some((address, span)) = draft.source.filter(|(a, _)| other(*a)) {
-            self.error("mixed-families", span, format!("the source {address} is not {family}"), "name an address of the same family");
+            self.error(
+                "mixed-families",
+                span,
+                format!("the source {address} is not {family}"),
+                "name an address of the same family",
+            );
         }
         if let Some((address, span)) = draft.multicast_group.filter(|(a, _)| other(*a) || !a.is_multicast()) {
-            self.error("bad-address", span, format!("{address} is no {family} multicast group"), format!("the standard's is {}", family.group()));
+            self.error(
+                "bad-address",
+                span,
+                format!("{address} is no {family} multicast group"),
+                format!("the standard's is {}", family.group()),
+            );
         }
     }
 
     fn effective_version(&mut self, draft: &Draft, family: Family, global: &GlobalDefs) -> Version {
         match (family, draft.version) {
             (Family::Ipv6, Some((Version::V2, at))) => {
-                self.error("version", at, "VRRPv2 exists for IPv4 only", "remove the line, or write `version 3`");
+                self.error(
+                    "version",
+                    at,
+                    "VRRPv2 exists for IPv4 only",
+                    "remove the line, or write `version 3`",
+                );
                 Version::V3
             }
             (Family::Ipv6, _) => Version::V3,
@@ -350,13 +452,17 @@ impl Checker<'_> {
                 // Centiseconds, with room for what a decimal fraction loses.
                 let centiseconds = (micros + 5) / 10_000;
                 let exact = micros.abs_diff(centiseconds * 10_000) <= 5;
-                exact.then(|| u16::try_from(centiseconds).ok().and_then(AdvertInterval::from_centiseconds)).flatten()
+                exact
+                    .then(|| u16::try_from(centiseconds).ok().and_then(AdvertInterval::from_centiseconds))
+                    .flatten()
             }
         };
         interval.unwrap_or_else(|| {
             let seconds = duration.as_secs_f64();
             let help = match version {
-                Version::V2 => "VRRPv2 has whole seconds from 1 to 255; for less, write `version 3` on all routers",
+                Version::V2 => {
+                    "VRRPv2 has whole seconds from 1 to 255; for less, write `version 3` on all routers"
+                }
                 Version::V3 => "VRRPv3 has 0.01 to 40.95 seconds in steps of 0.01",
             };
             self.error("value-out-of-range", at, format!("an interval of {seconds} s cannot be sent"), help);

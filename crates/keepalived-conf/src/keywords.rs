@@ -16,8 +16,9 @@ use Status::{Harmless, Refused, Understood};
 type Table = &'static [(&'static str, Status)];
 
 const NO_MAIL: Status = Harmless("no mail is sent; use notify scripts or `standfast events`");
-const NO_CHECKER: Status =
-    Refused("checkers and IPVS are not part of Standfast: let HAProxy balance, and track it with vrrp_script");
+const NO_CHECKER: Status = Refused(
+    "checkers and IPVS are not part of Standfast: let HAProxy balance, and track it with vrrp_script",
+);
 const NO_SNMP: Status = Harmless("SNMP is not built; use `standfast status --json`");
 const SCHEDULING: Status = Harmless("the agent is one process; see vrrp_rt_priority and vrrp_no_swap");
 
@@ -30,7 +31,10 @@ pub const TOP: Table = &[
     ("vrrp_track_process", Understood),
     ("vrrp_sync_group", Understood),
     ("vrrp_instance", Understood),
-    ("static_ipaddress", Refused("not built yet: configure static addresses with the system's network manager")),
+    (
+        "static_ipaddress",
+        Refused("not built yet: configure static addresses with the system's network manager"),
+    ),
     ("static_routes", Refused("not built yet: configure static routes with the system's network manager")),
     ("static_rules", Refused("not built yet: configure static rules with the system's network manager")),
     ("linkbeat_interfaces", Refused("not built: the kernel reports carriers")),
@@ -160,7 +164,10 @@ pub const SHARED: Table = &[
 pub const SYNC_GROUP: Table = &[
     ("group", Understood),
     ("global_tracking", Harmless("deprecated in keepalived")),
-    ("sync_group_tracking_weight", Refused("not built: keepalived's own manual doubts it; track in the instances")),
+    (
+        "sync_group_tracking_weight",
+        Refused("not built: keepalived's own manual doubts it; track in the instances"),
+    ),
 ];
 
 /// Words of `vrrp_instance` beside [`SHARED`].
@@ -205,7 +212,10 @@ pub const INSTANCE: Table = &[
     ("garp_lower_prio_delay", Understood),
     ("garp_lower_prio_repeat", Understood),
     ("garp_extra_if", Harmless("every interface with an address of ours is announced on")),
-    ("use_vmac", Refused("virtual MACs are not built yet: leave it out; the real MAC is announced, as clouds need it")),
+    (
+        "use_vmac",
+        Refused("virtual MACs are not built yet: leave it out; the real MAC is announced, as clouds need it"),
+    ),
     ("use_vmac_addr", Refused("virtual MACs are not built yet: leave it out")),
     ("vmac_xmit_base", Refused("virtual MACs are not built yet: leave it out")),
     ("use_ipvlan", Refused("ipvlan is not built yet: leave it out")),

@@ -15,8 +15,8 @@ pub mod tree;
 mod values;
 
 pub use configuration::{
-    Configuration, Fallibility, GlobalDefs, Garp, Notify, NotifyScript, Peer, State, SyncGroup, Track, TrackFile, Tracks,
-    TrackProcess, VirtualAddress, VrrpInstance, VrrpScript,
+    Configuration, Fallibility, Garp, GlobalDefs, Notify, NotifyScript, Peer, State, SyncGroup, Track,
+    TrackFile, TrackProcess, Tracks, VirtualAddress, VrrpInstance, VrrpScript,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use source::{FileLoader, Sources, Span};

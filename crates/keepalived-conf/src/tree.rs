@@ -98,7 +98,12 @@ impl Reader<'_> {
                     file: self.sources.add(path, String::new()),
                     ..Span::default()
                 });
-                self.error("cannot-read", span, format!("cannot read {path}: {why}"), "check the path and its permissions");
+                self.error(
+                    "cannot-read",
+                    span,
+                    format!("cannot read {path}: {why}"),
+                    "check the path and its permissions",
+                );
                 return Vec::new();
             }
         };
@@ -113,7 +118,15 @@ impl Reader<'_> {
         tokens
     }
 
-    fn line(&mut self, path: &str, file: u16, line: &str, offset: u32, depth: usize, tokens: &mut Vec<Token>) {
+    fn line(
+        &mut self,
+        path: &str,
+        file: u16,
+        line: &str,
+        offset: u32,
+        depth: usize,
+        tokens: &mut Vec<Token>,
+    ) {
         let mut words = self.words(file, line, offset);
         // `@ID rest` counts if the id is ours, `@^ID rest` if it is not.
         if let Some(Token::Word(first)) = words.first()
@@ -146,10 +159,18 @@ impl Reader<'_> {
             self.definitions.insert(name.to_owned(), value);
             return;
         }
-        if matches!(first.text.as_str(), "include" | "includer" | "includem" | "includew" | "includeb" | "includea") {
+        if matches!(
+            first.text.as_str(),
+            "include" | "includer" | "includem" | "includew" | "includeb" | "includea"
+        ) {
             let (keyword, span) = (first.text.clone(), first.span);
             let Some(Token::Word(pattern)) = words.get(1) else {
-                self.error("missing-value", span, format!("`{keyword}` without a file"), "name a file or a pattern");
+                self.error(
+                    "missing-value",
+                    span,
+                    format!("`{keyword}` without a file"),
+                    "name a file or a pattern",
+                );
                 return;
             };
             self.include(path, &pattern.text, pattern.span, depth, tokens);
@@ -160,7 +181,12 @@ impl Reader<'_> {
 
     fn include(&mut self, from: &str, pattern: &str, span: Span, depth: usize, tokens: &mut Vec<Token>) {
         if depth >= DEPTH_MAX {
-            self.error("include-depth", span, format!("`{pattern}` is included too deeply"), "does a file include itself?");
+            self.error(
+                "include-depth",
+                span,
+                format!("`{pattern}` is included too deeply"),
+                "does a file include itself?",
+            );
             return;
         }
         match self.loader.expand(from, pattern) {
@@ -169,7 +195,9 @@ impl Reader<'_> {
                     tokens.extend(self.file(&file, Some(span), depth + 1));
                 }
             }
-            Err(why) => self.error("cannot-read", span, format!("cannot include {pattern}: {why}"), "check the path"),
+            Err(why) => {
+                self.error("cannot-read", span, format!("cannot include {pattern}: {why}"), "check the path")
+            }
         }
     }
 
@@ -204,9 +232,18 @@ impl Reader<'_> {
                     }
                     let span = Span { file, start: at(start), end: at(end) };
                     if let Some(q) = quote {
-                        self.error("unclosed-quote", span, format!("this {q} has no end on its line"), "close the quotes");
+                        self.error(
+                            "unclosed-quote",
+                            span,
+                            format!("this {q} has no end on its line"),
+                            "close the quotes",
+                        );
                     }
-                    let text = if text.starts_with('$') && text.contains('=') { text } else { self.defined(&text, span) };
+                    let text = if text.starts_with('$') && text.contains('=') {
+                        text
+                    } else {
+                        self.defined(&text, span)
+                    };
                     tokens.push(Token::Word(Word { text, span }));
                 }
             }
@@ -226,12 +263,18 @@ impl Reader<'_> {
             let after = &rest[at + 1..];
             let (name, behind) = match after.strip_prefix('{').and_then(|braced| braced.split_once('}')) {
                 Some(split) => split,
-                None => after.split_at(after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len())),
+                None => after
+                    .split_at(after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len())),
             };
             match self.definitions.get(name) {
                 Some(value) => out.push_str(value),
                 None if name.is_empty() => out.push('$'),
-                None => self.error("undefined", span, format!("`${name}` is not defined"), "define it above: $NAME=value"),
+                None => self.error(
+                    "undefined",
+                    span,
+                    format!("`${name}` is not defined"),
+                    "define it above: $NAME=value",
+                ),
             }
             rest = behind;
         }
@@ -239,7 +282,13 @@ impl Reader<'_> {
         out
     }
 
-    fn statements(&mut self, tokens: &mut Tokens, out: &mut Vec<Statement>, opened: Option<Span>, depth: usize) {
+    fn statements(
+        &mut self,
+        tokens: &mut Tokens,
+        out: &mut Vec<Statement>,
+        opened: Option<Span>,
+        depth: usize,
+    ) {
         let mut words: Vec<Word> = Vec::new();
         let flush = |words: &mut Vec<Word>, out: &mut Vec<Statement>| {
             if !words.is_empty() {
@@ -260,13 +309,23 @@ impl Reader<'_> {
                 }
                 Token::Open(span) => {
                     if depth >= DEPTH_MAX {
-                        self.error("block-depth", span, "blocks nest too deeply".into(), "is a `}` missing above?");
+                        self.error(
+                            "block-depth",
+                            span,
+                            "blocks nest too deeply".into(),
+                            "is a `}` missing above?",
+                        );
                         return;
                     }
                     let mut block = Vec::new();
                     self.statements(tokens, &mut block, Some(span), depth + 1);
                     if words.is_empty() {
-                        self.error("unexpected-brace", span, "a block without a keyword before it".into(), "remove the brace, or name the block");
+                        self.error(
+                            "unexpected-brace",
+                            span,
+                            "a block without a keyword before it".into(),
+                            "remove the brace, or name the block",
+                        );
                     } else {
                         out.push(Statement { words: std::mem::take(&mut words), block: Some(block) });
                     }
@@ -274,7 +333,12 @@ impl Reader<'_> {
                 Token::Close(span) => {
                     flush(&mut words, out);
                     if opened.is_none() {
-                        self.error("unexpected-brace", span, "a `}` that closes nothing".into(), "remove it, or look for the `{` that is missing above");
+                        self.error(
+                            "unexpected-brace",
+                            span,
+                            "a `}` that closes nothing".into(),
+                            "remove it, or look for the `{` that is missing above",
+                        );
                     }
                     return;
                 }

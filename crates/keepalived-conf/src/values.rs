@@ -25,11 +25,23 @@ impl Checker<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    pub(crate) fn error(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn error(
+        &mut self,
+        id: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.push(Diagnostic::new(Severity::Error, id, span, message).help(help));
     }
 
-    pub(crate) fn warning(&mut self, id: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn warning(
+        &mut self,
+        id: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.push(Diagnostic::new(Severity::Warning, id, span, message).help(help));
     }
 
@@ -55,7 +67,12 @@ impl Checker<'_> {
                     Some(candidate) => format!("did you mean `{candidate}`?"),
                     None => format!("no such keyword in {block}; does the line belong to another block?"),
                 };
-                self.error("unknown-keyword", statement.span(), format!("unknown keyword `{word}` in {block}"), help);
+                self.error(
+                    "unknown-keyword",
+                    statement.span(),
+                    format!("unknown keyword `{word}` in {block}"),
+                    help,
+                );
                 false
             }
         }
@@ -65,7 +82,12 @@ impl Checker<'_> {
     pub(crate) fn value<'s>(&mut self, statement: &'s Statement) -> Option<&'s Word> {
         if statement.words.len() < 2 {
             let keyword = statement.keyword();
-            self.error("missing-value", statement.span(), format!("`{keyword}` needs a value"), "write it behind the keyword");
+            self.error(
+                "missing-value",
+                statement.span(),
+                format!("`{keyword}` needs a value"),
+                "write it behind the keyword",
+            );
         }
         if let Some(extra) = statement.words.get(2) {
             self.error(
@@ -119,7 +141,12 @@ impl Checker<'_> {
     pub(crate) fn address(&mut self, word: &Word) -> Option<IpAddr> {
         let parsed = word.text.parse().ok();
         if parsed.is_none() {
-            self.error("bad-address", word.span, format!("`{}` is no IP address", word.text), "write an IPv4 or IPv6 address");
+            self.error(
+                "bad-address",
+                word.span,
+                format!("`{}` is no IP address", word.text),
+                "write an IPv4 or IPv6 address",
+            );
         }
         parsed
     }
@@ -164,7 +191,12 @@ impl Checker<'_> {
     pub(crate) fn command(&mut self, statement: &Statement) -> Option<Vec<String>> {
         let words = statement.words.get(1..).unwrap_or_default();
         if words.is_empty() || words.iter().all(|w| w.text.trim().is_empty()) {
-            self.error("missing-value", statement.span(), format!("`{}` without a program", statement.keyword()), "name the program and its arguments");
+            self.error(
+                "missing-value",
+                statement.span(),
+                format!("`{}` without a program", statement.keyword()),
+                "name the program and its arguments",
+            );
             return None;
         }
         // Quoted as one, it is split at blanks, as keepalived does.
@@ -177,7 +209,12 @@ impl Checker<'_> {
         let words = statement.words.get(1..).unwrap_or_default();
         let span = statement.span();
         let Some(first) = words.first() else {
-            self.error("missing-value", span, format!("`{}` without a program", statement.keyword()), "name the program, in quotes with its arguments");
+            self.error(
+                "missing-value",
+                span,
+                format!("`{}` without a program", statement.keyword()),
+                "name the program, in quotes with its arguments",
+            );
             return None;
         };
         let command: Vec<String> = first.text.split_whitespace().map(str::to_owned).collect();
@@ -192,12 +229,24 @@ impl Checker<'_> {
         let mut rest = rest.iter();
         while let Some(word) = rest.next() {
             match word.text.as_str() {
-                "weight" => match rest.next().and_then(|w| w.text.parse().ok()).filter(|w| (-254..=254).contains(w)) {
-                    Some(weight) => track.weight = Some(weight),
-                    None => self.error("value-out-of-range", word.span, "`weight` needs a number", "a number from -254 to 254 is needed"),
-                },
+                "weight" => {
+                    match rest.next().and_then(|w| w.text.parse().ok()).filter(|w| (-254..=254).contains(w)) {
+                        Some(weight) => track.weight = Some(weight),
+                        None => self.error(
+                            "value-out-of-range",
+                            word.span,
+                            "`weight` needs a number",
+                            "a number from -254 to 254 is needed",
+                        ),
+                    }
+                }
                 "reverse" => track.reverse = true,
-                other => self.error("extra-value", word.span, format!("`{other}` is not known here"), "write `NAME [weight N] [reverse]`"),
+                other => self.error(
+                    "extra-value",
+                    word.span,
+                    format!("`{other}` is not known here"),
+                    "write `NAME [weight N] [reverse]`",
+                ),
             }
         }
         Some(track)
@@ -211,13 +260,22 @@ impl Checker<'_> {
             None => (first.text.as_str(), None),
         };
         let Ok(address) = address.parse::<IpAddr>() else {
-            self.error("bad-address", first.span, format!("`{address}` is no IP address"), "write ADDRESS/PREFIX, for example 10.0.0.100/24");
+            self.error(
+                "bad-address",
+                first.span,
+                format!("`{address}` is no IP address"),
+                "write ADDRESS/PREFIX, for example 10.0.0.100/24",
+            );
             return None;
         };
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix_len = match prefix.map(str::parse::<u8>) {
             None => {
-                self.note("no-prefix", first.span, format!("{address} without a prefix is taken as /{longest}"));
+                self.note(
+                    "no-prefix",
+                    first.span,
+                    format!("{address} without a prefix is taken as /{longest}"),
+                );
                 longest
             }
             Some(Ok(length)) if length <= longest => length,
@@ -246,16 +304,28 @@ impl Checker<'_> {
             let mut value = |checker: &mut Self| {
                 let value = rest.next().map(|w| w.text.clone());
                 if value.is_none() {
-                    checker.error("missing-value", word.span, format!("`{}` needs a value", word.text), "write it behind the keyword");
+                    checker.error(
+                        "missing-value",
+                        word.span,
+                        format!("`{}` needs a value", word.text),
+                        "write it behind the keyword",
+                    );
                 }
                 value
             };
             match word.text.as_str() {
                 "dev" => parsed.interface = value(self),
                 "label" => {
-                    parsed.label = value(self).filter(|label| label.len() <= 15 || {
-                        self.error("value-out-of-range", word.span, format!("the label `{label}` is too long"), "15 bytes at most");
-                        false
+                    parsed.label = value(self).filter(|label| {
+                        label.len() <= 15 || {
+                            self.error(
+                                "value-out-of-range",
+                                word.span,
+                                format!("the label `{label}` is too long"),
+                                "15 bytes at most",
+                            );
+                            false
+                        }
                     });
                 }
                 "brd" | "broadcast" => {
@@ -269,16 +339,27 @@ impl Checker<'_> {
                         Some("host") => 254,
                         Some("global") | None => 0,
                         Some(other) => {
-                            self.error("value-out-of-range", word.span, format!("no scope `{other}`"), "global, site, link or host");
+                            self.error(
+                                "value-out-of-range",
+                                word.span,
+                                format!("no scope `{other}`"),
+                                "global, site, link or host",
+                            );
                             0
                         }
                     };
                 }
                 "-nodad" => parsed.duplicate_detection = true,
-                "nodad" | "no_track" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin" | "track_group" => {
+                "nodad" | "no_track" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin"
+                | "track_group" => {
                     self.note("no-effect", word.span, format!("`{}` has no effect here", word.text));
                 }
-                other => self.error("extra-value", word.span, format!("`{other}` is not known behind an address"), "known are dev, label, brd, scope and -nodad"),
+                other => self.error(
+                    "extra-value",
+                    word.span,
+                    format!("`{other}` is not known behind an address"),
+                    "known are dev, label, brd, scope and -nodad",
+                ),
             }
         }
         Some(parsed)

@@ -119,11 +119,10 @@ impl CommandLine {
                 Short('D') | Long("log-detail") => line.detailed = true,
                 Short('S') | Long("log-facility") => {
                     let given = value(&mut parser)?;
-                    let local: u8 = given
-                        .parse()
-                        .ok()
-                        .filter(|n| *n <= 7)
-                        .ok_or_else(|| format!("-S {}: a number from 0 to 7 is needed", given.display()))?;
+                    let local: u8 =
+                        given.parse().ok().filter(|n| *n <= 7).ok_or_else(|| {
+                            format!("-S {}: a number from 0 to 7 is needed", given.display())
+                        })?;
                     line.log_facility = 16 + local;
                 }
                 Short('p') | Long("pid") => line.pid_file = PathBuf::from(value(&mut parser)?),
@@ -143,7 +142,9 @@ impl CommandLine {
                 Short('P') | Long("vrrp") => {}
                 Short('d') | Long("dump-conf") => line.ignored.push("-d (dump-conf)"),
                 Short('R') | Long("dont-respawn") => line.ignored.push("-R (dont-respawn: one process)"),
-                Short('I') | Long("dont-release-ipvs") => line.ignored.push("-I (dont-release-ipvs: no IPVS)"),
+                Short('I') | Long("dont-release-ipvs") => {
+                    line.ignored.push("-I (dont-release-ipvs: no IPVS)")
+                }
                 Short('X') | Long("release-vips") => line.ignored.push("-X (release-vips: always so)"),
                 Short('G') | Long("no-syslog") => line.log_to_stderr = true,
                 Short('m') | Long("core-dump") => line.ignored.push("-m (core-dump)"),
@@ -152,7 +153,10 @@ impl CommandLine {
                 }
                 Short('C') | Long("check") | Short('B') | Long("no_bfd") => {}
                 other => {
-                    return Err(format!("{}; `standfastd --help` lists the options", describe(&other.unexpected())));
+                    return Err(format!(
+                        "{}; `standfastd --help` lists the options",
+                        describe(&other.unexpected())
+                    ));
                 }
             }
         }

@@ -27,7 +27,8 @@ struct Files;
 impl FileLoader for Files {
     fn read(&self, path: &str) -> Result<String, String> {
         let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes).map_err(|e| format!("not valid UTF-8 at byte {}", e.utf8_error().valid_up_to()))
+        String::from_utf8(bytes)
+            .map_err(|e| format!("not valid UTF-8 at byte {}", e.utf8_error().valid_up_to()))
     }
 
     fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, String> {
@@ -75,8 +76,10 @@ pub(crate) fn read(line: &CommandLine, told: Told) -> Result<Configuration, Stri
             Told::InTheLog => journal::write(severity, &concise),
         }
     }
-    let configuration = outcome.configuration.ok_or_else(|| first.unwrap_or_else(|| format!("{path} has errors")))?;
-    let links = Netlink::open().and_then(|mut n| n.links()).map_err(|e| format!("cannot ask for interfaces: {e}"))?;
+    let configuration =
+        outcome.configuration.ok_or_else(|| first.unwrap_or_else(|| format!("{path} has errors")))?;
+    let links =
+        Netlink::open().and_then(|mut n| n.links()).map_err(|e| format!("cannot ask for interfaces: {e}"))?;
     check_interfaces(&configuration, &links, &outcome.sources)?;
     Ok(configuration)
 }

@@ -92,7 +92,9 @@ fn run(hook: &Hook, arguments: &[String]) -> Result<(), String> {
     if let Some((uid, gid)) = hook.user {
         command.uid(uid).gid(gid);
     }
-    let mut child = command.spawn().map_err(|e| format!("cannot be started: {e}; does it exist and is it executable?"))?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| format!("cannot be started: {e}; does it exist and is it executable?"))?;
     let started = Instant::now();
     loop {
         match child.try_wait() {

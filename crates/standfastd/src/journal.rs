@@ -62,7 +62,11 @@ pub(crate) fn write(severity: Severity, text: &str) {
     }
     match &journal.target {
         Target::Stderr => {
-            let line = format!("{} {}{text}\n", humantime::format_rfc3339_millis(std::time::SystemTime::now()), severity.word());
+            let line = format!(
+                "{} {}{text}\n",
+                humantime::format_rfc3339_millis(std::time::SystemTime::now()),
+                severity.word()
+            );
             // Nothing can be said about a stderr that is gone.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }

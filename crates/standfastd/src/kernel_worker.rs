@@ -41,9 +41,14 @@ pub(crate) enum Request {
     Effect(Effect),
     /// A virtual router's addresses, new or changed. Those that are no longer among them are removed if they
     /// are installed.
-    Define { vr: VrIndex, set: AddressSet },
+    Define {
+        vr: VrIndex,
+        set: AddressSet,
+    },
     /// A virtual router is gone; its addresses are removed.
-    Forget { vr: VrIndex },
+    Forget {
+        vr: VrIndex,
+    },
     /// Addresses with our mark that no virtual router owns.
     RemoveStray(Vec<AddressSpec>),
     Quit,

@@ -42,11 +42,16 @@ pub(crate) fn narrate(event: &Event, config: &VirtualRouterConfig) -> (Severity,
         Event::IntervalLearnt { interval, .. } => (
             Severity::Info,
             "interval-learnt",
-            format!("({name}) the Active advertises each {interval}, we are configured for {}", config.interval),
+            format!(
+                "({name}) the Active advertises each {interval}, we are configured for {}",
+                config.interval
+            ),
         ),
-        Event::ChecksumFormLearnt { form, .. } => {
-            (Severity::Info, "checksum-form-learnt", format!("({name}) checksum form {form:?}, as the peers send it"))
-        }
+        Event::ChecksumFormLearnt { form, .. } => (
+            Severity::Info,
+            "checksum-form-learnt",
+            format!("({name}) checksum form {form:?}, as the peers send it"),
+        ),
         Event::Stalled { late, .. } => (
             Severity::Warning,
             "stalled",

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 
 use keepalived_conf::{Configuration, Fallibility, NotifyScript, Track, VirtualAddress, VrrpInstance};
 use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec};
-use vrrp::{
-    AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig,
-};
+use vrrp::{AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig};
 use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link};
 
 use crate::hooks::Hook;
@@ -31,7 +29,9 @@ impl Host {
     pub(crate) fn primary(&self, interface: IfIndex, family: Family) -> Option<IpAddr> {
         self.addresses
             .iter()
-            .filter(|a| a.interface == interface && a.protocol != ADDRESS_PROTOCOL && !a.duplicate && !a.tentative)
+            .filter(|a| {
+                a.interface == interface && a.protocol != ADDRESS_PROTOCOL && !a.duplicate && !a.tentative
+            })
             .map(|a| a.address)
             .find(|address| match address {
                 IpAddr::V4(_) => family == Family::Ipv4,
@@ -119,8 +119,11 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
     for instance in &configuration.instances {
         plan.routers.push(planned(instance, configuration, host)?);
     }
-    plan.groups =
-        configuration.sync_groups.iter().map(|g| g.members.iter().map(|(n, _)| n.clone()).collect()).collect();
+    plan.groups = configuration
+        .sync_groups
+        .iter()
+        .map(|g| g.members.iter().map(|(n, _)| n.clone()).collect())
+        .collect();
     Ok(plan)
 }
 
@@ -187,7 +190,8 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
             broadcast: address.broadcast,
         })
     };
-    let addresses = instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
+    let addresses =
+        instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
     let tracks = tracks(instance, configuration);
     let hook = |script: &Option<NotifyScript>| {
         script
@@ -209,10 +213,15 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
 
 fn tracks(instance: &VrrpInstance, configuration: &Configuration) -> Vec<(String, i32, bool)> {
     let mut all = Vec::new();
-    let groups = configuration.sync_groups.iter().filter(|g| g.members.iter().any(|(n, _)| *n == instance.name));
+    let groups =
+        configuration.sync_groups.iter().filter(|g| g.members.iter().any(|(n, _)| *n == instance.name));
     for tracks in groups.map(|g| &g.tracks).chain([&instance.tracks]) {
         let mut add = |kind: &str, track: &Track, weight: i32, reverse: bool| {
-            all.push((format!("{kind} {}", track.name), track.weight.unwrap_or(weight), track.reverse != reverse));
+            all.push((
+                format!("{kind} {}", track.name),
+                track.weight.unwrap_or(weight),
+                track.reverse != reverse,
+            ));
         };
         for track in &tracks.scripts {
             if let Some(s) = configuration.scripts.iter().find(|s| s.name == track.name) {
@@ -256,8 +265,8 @@ fn unprivileged(named: Option<&(String, Option<String>)>) -> Result<Option<(u32,
 
 fn user(named: Option<&(String, Option<String>)>) -> Result<Option<(u32, u32)>, String> {
     let Some((name, group)) = named else { return Ok(None) };
-    let (uid, gid) =
-        lookup(name).ok_or_else(|| format!("there is no user `{name}`; create it, or name another as script_user"))?;
+    let (uid, gid) = lookup(name)
+        .ok_or_else(|| format!("there is no user `{name}`; create it, or name another as script_user"))?;
     let gid = match group {
         None => gid,
         Some(group) => lookup_group(group).ok_or_else(|| format!("there is no group `{group}`"))?,
@@ -268,7 +277,8 @@ fn user(named: Option<&(String, Option<String>)>) -> Result<Option<(u32, u32)>, 
 /// A user's ids, from the file: a static program has no name service.
 fn lookup(name: &str) -> Option<(u32, u32)> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let fields: Vec<&str> = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f[0] == name)?;
+    let fields: Vec<&str> =
+        passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|f| f[0] == name)?;
     Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))
 }
 

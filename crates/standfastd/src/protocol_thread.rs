@@ -30,20 +30,54 @@ const RECEIVE_BATCHES: usize = 16;
 
 /// What others ask of the protocol thread.
 pub(crate) enum Command {
-    Add { config: Box<VirtualRouterConfig>, reply: SyncSender<Result<VrIndex, AddError>> },
-    Reconfigure { vr: VrIndex, config: Box<VirtualRouterConfig>, reply: SyncSender<Result<(), AddError>> },
-    InheritAddresses { vr: VrIndex },
-    Start { vr: VrIndex },
-    Remove { vr: VrIndex },
+    Add {
+        config: Box<VirtualRouterConfig>,
+        reply: SyncSender<Result<VrIndex, AddError>>,
+    },
+    Reconfigure {
+        vr: VrIndex,
+        config: Box<VirtualRouterConfig>,
+        reply: SyncSender<Result<(), AddError>>,
+    },
+    InheritAddresses {
+        vr: VrIndex,
+    },
+    Start {
+        vr: VrIndex,
+    },
+    Remove {
+        vr: VrIndex,
+    },
     Groups(Vec<Vec<VrIndex>>),
-    Source { vr: VrIndex, source: Option<IpAddr> },
-    Link { vr: VrIndex, up: bool },
-    Tracking { vr: VrIndex, delta: i32, failed: bool },
-    AddressesFailed { vr: VrIndex },
-    Release { vr: VrIndex, stop: bool },
-    TakeBack { vr: VrIndex },
+    Source {
+        vr: VrIndex,
+        source: Option<IpAddr>,
+    },
+    Link {
+        vr: VrIndex,
+        up: bool,
+    },
+    Tracking {
+        vr: VrIndex,
+        delta: i32,
+        failed: bool,
+    },
+    AddressesFailed {
+        vr: VrIndex,
+    },
+    Release {
+        vr: VrIndex,
+        stop: bool,
+    },
+    TakeBack {
+        vr: VrIndex,
+    },
     /// Clones the virtual routers of some slots, so that a thousand of them do not hold the thread at once.
-    Snapshot { from: usize, count: usize, reply: SyncSender<Snapshot> },
+    Snapshot {
+        from: usize,
+        count: usize,
+        reply: SyncSender<Snapshot>,
+    },
     Quit,
 }
 
@@ -138,9 +172,10 @@ pub(crate) fn spawn(
         last_wake: clock::monotonic_now(),
         send_errors: 0,
     };
-    let join = std::thread::Builder::new().name("protocol".into()).stack_size(256 * 1024).spawn(move || {
-        thread.run();
-    })?;
+    let join =
+        std::thread::Builder::new().name("protocol".into()).stack_size(256 * 1024).spawn(move || {
+            thread.run();
+        })?;
     Ok((handle, join))
 }
 
@@ -149,7 +184,9 @@ impl ProtocolThread {
         loop {
             let deadline = self.router.poll_timeout().map(|(at, _, _)| self.quantised(at));
             if let Err(error) = self.poller.wait(deadline) {
-                crate::journal::error(&format!("the protocol thread cannot wait for packets: {error}; it ends"));
+                crate::journal::error(&format!(
+                    "the protocol thread cannot wait for packets: {error}; it ends"
+                ));
                 return;
             }
             let now = clock::monotonic_now();
@@ -236,7 +273,8 @@ impl ProtocolThread {
 
     fn snapshot(&self, from: usize, count: usize, now: Instant) -> Snapshot {
         let slots = self.router.slots();
-        let indexes = (from..slots.min(from.saturating_add(count))).map(|i| VrIndex(u32::try_from(i).unwrap_or(u32::MAX)));
+        let indexes = (from..slots.min(from.saturating_add(count)))
+            .map(|i| VrIndex(u32::try_from(i).unwrap_or(u32::MAX)));
         Snapshot {
             taken_at: now,
             virtual_routers: indexes.filter_map(|i| self.router.get(i).cloned()).collect(),

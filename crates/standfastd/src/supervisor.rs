@@ -90,7 +90,9 @@ fn rfc3339(at: SystemTime) -> String {
 pub(crate) fn run(line: &CommandLine, configuration: Configuration) -> Result<ExitCode, Failure> {
     let fatal = |what: &str| {
         let what = what.to_owned();
-        move |e: std::io::Error| Failure::fatal(format!("{what}: {e}; standfastd needs CAP_NET_ADMIN and CAP_NET_RAW"))
+        move |e: std::io::Error| {
+            Failure::fatal(format!("{what}: {e}; standfastd needs CAP_NET_ADMIN and CAP_NET_RAW"))
+        }
     };
     let signals = Signals::block(&[SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTERM]).map_err(fatal("signals"))?;
     let poller = Poller::new().map_err(fatal("epoll"))?;
@@ -111,7 +113,8 @@ pub(crate) fn run(line: &CommandLine, configuration: Configuration) -> Result<Ex
         events_waker: Arc::clone(&waker),
     };
     let (protocol, protocol_thread) =
-        protocol_thread::spawn(&families, configuration.instances.len(), outlets).map_err(fatal("raw sockets"))?;
+        protocol_thread::spawn(&families, configuration.instances.len(), outlets)
+            .map_err(fatal("raw sockets"))?;
     let (facts_in, facts) = channel();
     let (question_in, questions) = channel::<Question>();
     let namespace = vrrp_linux::process::network_namespace_id().map_err(fatal("network namespace"))?;
@@ -279,8 +282,12 @@ impl Supervisor<'_> {
 
     /// Makes what runs what the plan says. What did not change is left alone.
     fn apply(&mut self, plan: Plan, first: bool) {
-        let gone: Vec<String> =
-            self.running.keys().filter(|n| !plan.routers.iter().any(|p| p.config.name == **n)).cloned().collect();
+        let gone: Vec<String> = self
+            .running
+            .keys()
+            .filter(|n| !plan.routers.iter().any(|p| p.config.name == **n))
+            .cloned()
+            .collect();
         for name in gone {
             self.remove(&name);
         }
@@ -359,7 +366,9 @@ impl Supervisor<'_> {
             })
         });
         if inherited {
-            journal::notice(&format!("({name}) addresses of an earlier process are there; they stay until another Active is heard"));
+            journal::notice(&format!(
+                "({name}) addresses of an earlier process are there; they stay until another Active is heard"
+            ));
             self.protocol.send(Command::InheritAddresses { vr: index });
         }
         let running = Running { planned: planned.clone(), index, membership, changes: Vec::new() };
@@ -432,7 +441,10 @@ impl Supervisor<'_> {
             .map(|a| vrrp_linux::netlink::AddressSpec::new(a.interface, a.address, a.prefix_len))
             .collect();
         for spec in &stray {
-            journal::notice(&format!("{}/{} was left by an earlier process and is removed", spec.address, spec.prefix_len));
+            journal::notice(&format!(
+                "{}/{} was left by an earlier process and is removed",
+                spec.address, spec.prefix_len
+            ));
         }
         if !stray.is_empty() {
             self.tell_kernel(KernelRequest::RemoveStray(stray));
@@ -462,7 +474,8 @@ impl Supervisor<'_> {
     // ---- Tracking ----
 
     fn watch_tracks(&mut self, plan: &Plan) {
-        let unchanged = |name: &String| plan.trackers.get(name).is_some_and(|s| self.plan.trackers.get(name) == Some(s));
+        let unchanged =
+            |name: &String| plan.trackers.get(name).is_some_and(|s| self.plan.trackers.get(name) == Some(s));
         let ended: Vec<String> = self.trackers.keys().filter(|n| !unchanged(n)).cloned().collect();
         for name in ended {
             self.trackers.remove(&name);
@@ -525,7 +538,10 @@ impl Supervisor<'_> {
         match report {
             Report::Installed { vr, took } => {
                 let name = self.name_of(vr);
-                journal::info(&format!("({name}) addresses answer and are announced after {} us", took.as_micros()));
+                journal::info(&format!(
+                    "({name}) addresses answer and are announced after {} us",
+                    took.as_micros()
+                ));
                 false
             }
             Report::InstallFailed { vr, text } => {
@@ -538,7 +554,9 @@ impl Supervisor<'_> {
                 false
             }
             Report::Kernel(event) => match event {
-                KernelEvent::AddressAdded(a) | KernelEvent::AddressRemoved(a) => a.protocol != ADDRESS_PROTOCOL,
+                KernelEvent::AddressAdded(a) | KernelEvent::AddressRemoved(a) => {
+                    a.protocol != ADDRESS_PROTOCOL
+                }
                 _ => true,
             },
         }
@@ -640,13 +658,17 @@ impl Supervisor<'_> {
             Request::Status => {
                 let response = match self.status() {
                     Some(status) => Response::Status(Box::new(status)),
-                    None => Response::Error { text: "the protocol thread does not answer; see the agent's log".into() },
+                    None => Response::Error {
+                        text: "the protocol thread does not answer; see the agent's log".into(),
+                    },
                 };
                 // Whoever asked may have gone; so below.
                 let _ = question.answers.send(response);
             }
             Request::Events => self.subscribers.push(question.answers),
-            Request::Handover { name, take_back } => self.handover(name.as_deref(), take_back, question.answers),
+            Request::Handover { name, take_back } => {
+                self.handover(name.as_deref(), take_back, question.answers)
+            }
         }
     }
 
@@ -668,7 +690,11 @@ impl Supervisor<'_> {
             self.running.values().filter(|r| name.is_none_or(|n| r.planned.config.name == n)).collect();
         if wanted.is_empty() {
             let known: Vec<&str> = self.running.keys().map(String::as_str).collect();
-            let text = format!("no virtual router is named {}; there are: {}", name.unwrap_or("?"), known.join(", "));
+            let text = format!(
+                "no virtual router is named {}; there are: {}",
+                name.unwrap_or("?"),
+                known.join(", ")
+            );
             let _ = answers.send(Response::Error { text });
             return;
         }
@@ -676,7 +702,11 @@ impl Supervisor<'_> {
         let mut pending = Pending { open: Vec::new(), results: Vec::new(), answers };
         for running in wanted {
             let name = running.planned.config.name.clone();
-            let state = parts.iter().flat_map(|p| &p.virtual_routers).find(|vr| vr.index() == running.index).map(vrrp::VirtualRouter::state);
+            let state = parts
+                .iter()
+                .flat_map(|p| &p.virtual_routers)
+                .find(|vr| vr.index() == running.index)
+                .map(vrrp::VirtualRouter::state);
             if take_back {
                 self.protocol.send(Command::TakeBack { vr: running.index });
                 let text = "preempts again as configured".to_owned();
@@ -704,7 +734,8 @@ impl Supervisor<'_> {
             .iter()
             .filter_map(|planned| {
                 let running = self.running.get(&planned.config.name)?;
-                let part = parts.iter().find(|p| p.virtual_routers.iter().any(|v| v.index() == running.index))?;
+                let part =
+                    parts.iter().find(|p| p.virtual_routers.iter().any(|v| v.index() == running.index))?;
                 let vr = part.virtual_routers.iter().find(|v| v.index() == running.index)?;
                 Some(status::of(vr, planned, &running.changes, &self.host, part.taken_at))
             })

@@ -94,7 +94,11 @@ mod tests {
             (State::Value(0), 0, false, 0, false),
         ] {
             let got = one(state, weight, reverse);
-            assert_eq!((got.delta, got.failed), (delta, failed), "{state:?} weight {weight} reverse {reverse}");
+            assert_eq!(
+                (got.delta, got.failed),
+                (delta, failed),
+                "{state:?} weight {weight} reverse {reverse}"
+            );
         }
     }
 }

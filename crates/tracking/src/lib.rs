@@ -84,7 +84,12 @@ impl Tracker {
     ///
     /// # Errors
     /// If no thread can be started.
-    pub fn start(name: &str, spec: Spec, facts: Sender<Fact>, wake: Arc<dyn Fn() + Send + Sync>) -> std::io::Result<Self> {
+    pub fn start(
+        name: &str,
+        spec: Spec,
+        facts: Sender<Fact>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let pace = Pace(Arc::clone(&stop));
         let name = name.to_owned();
@@ -98,11 +103,13 @@ impl Tracker {
                 }
             }
         };
-        std::thread::Builder::new().name("track".into()).stack_size(256 * 1024).spawn(move || match spec {
-            Spec::Script(spec) => script::watch(&spec, &pace, &mut tell),
-            Spec::File(spec) => file::watch(&spec, &pace, &mut tell),
-            Spec::Process(spec) => process::watch(&spec, &pace, &mut tell),
-        })?;
+        std::thread::Builder::new().name("track".into()).stack_size(256 * 1024).spawn(
+            move || match spec {
+                Spec::Script(spec) => script::watch(&spec, &pace, &mut tell),
+                Spec::File(spec) => file::watch(&spec, &pace, &mut tell),
+                Spec::Process(spec) => process::watch(&spec, &pace, &mut tell),
+            },
+        )?;
         Ok(Self { stop })
     }
 }

@@ -54,11 +54,14 @@ fn count(wanted: &[String]) -> u32 {
         std::fs::read_to_string(path.join("comm")).is_ok_and(|c| c.trim_end() == comm)
             && (parameters.is_empty()
                 || std::fs::read(path.join("cmdline")).is_ok_and(|line| {
-                    let words: Vec<_> = line.split(|b| *b == 0).skip(1).map(String::from_utf8_lossy).collect();
+                    let words: Vec<_> =
+                        line.split(|b| *b == 0).skip(1).map(String::from_utf8_lossy).collect();
                     words.iter().zip(parameters).filter(|(a, b)| a == b).count() == parameters.len()
                 }))
     };
-    let numbered = |name: &std::ffi::OsStr| name.to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    let found = entries.flatten().filter(|entry| numbered(&entry.file_name()) && matches(&entry.path())).count();
+    let numbered =
+        |name: &std::ffi::OsStr| name.to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    let found =
+        entries.flatten().filter(|entry| numbered(&entry.file_name()) && matches(&entry.path())).count();
     u32::try_from(found).unwrap_or(u32::MAX)
 }

@@ -98,8 +98,13 @@ impl AdvertSocket {
         socket.set_nonblocking(true)?;
         let fd = socket.as_fd();
         // More than the system's limit if we may, else as much as it allows.
-        if set_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, i32::try_from(RECEIVE_BUFFER).unwrap_or(i32::MAX))
-            .is_err()
+        if set_int(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            i32::try_from(RECEIVE_BUFFER).unwrap_or(i32::MAX),
+        )
+        .is_err()
         {
             socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         }
@@ -182,7 +187,9 @@ impl AdvertSocket {
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
             return match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(Batch { received: 0, more: false }),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
+                    Ok(Batch { received: 0, more: false })
+                }
                 _ => Err(error),
             };
         };
@@ -241,8 +248,10 @@ impl AdvertSocket {
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let used = writer.used;
-        let mut vector =
-            libc::iovec { iov_base: packet.payload.as_ptr().cast_mut().cast(), iov_len: packet.payload.len() };
+        let mut vector = libc::iovec {
+            iov_base: packet.payload.as_ptr().cast_mut().cast(),
+            iov_len: packet.payload.len(),
+        };
         // SAFETY: all-zero is a valid msghdr; every pointer is set below or stays null.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_name = name.as_ptr().cast_mut().cast();

@@ -37,6 +37,7 @@ impl ReceiveClock {
     /// When a packet with this stamp was received.
     pub fn monotonic(&self, stamp_nanos: u64) -> Instant {
         let age = self.realtime_now.saturating_sub(stamp_nanos);
-        Instant::from_nanos(self.now.as_nanos().saturating_sub(age)).clamp(self.not_before.min(self.now), self.now)
+        Instant::from_nanos(self.now.as_nanos().saturating_sub(age))
+            .clamp(self.not_before.min(self.now), self.now)
     }
 }

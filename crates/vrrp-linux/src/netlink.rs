@@ -7,7 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+};
 use vrrp::{IfIndex, MacAddress};
 
 use crate::netlink_message::{self as wire, Message};
@@ -43,7 +45,15 @@ pub struct AddressSpec {
 impl AddressSpec {
     /// An address with nothing special.
     pub const fn new(interface: IfIndex, address: IpAddr, prefix_len: u8) -> Self {
-        Self { interface, address, prefix_len, duplicate_detection: false, scope: 0, label: None, broadcast: None }
+        Self {
+            interface,
+            address,
+            prefix_len,
+            duplicate_detection: false,
+            scope: 0,
+            label: None,
+            broadcast: None,
+        }
     }
 }
 
@@ -234,7 +244,12 @@ impl Netlink {
         Ok(self.addresses()?.iter().any(|a| a.interface == interface && a.address == address && !a.duplicate))
     }
 
-    fn dump<T>(&mut self, request: u16, answer: u16, parse: impl Fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
+    fn dump<T>(
+        &mut self,
+        request: u16,
+        answer: u16,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         // AF_UNSPEC in the first byte; the longest fixed part (of a link) is 16 bytes.
@@ -370,7 +385,9 @@ impl Monitor {
         let mut events = Vec::new();
         loop {
             match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
-                Ok((length, _)) => events.extend(wire::messages(&self.buffer[..length]).filter_map(|m| event(&m))),
+                Ok((length, _)) => {
+                    events.extend(wire::messages(&self.buffer[..length]).filter_map(|m| event(&m)))
+                }
                 Err(Errno::AGAIN) => return Ok(events),
                 Err(Errno::INTR) => {}
                 Err(Errno::NOBUFS) => events.push(KernelEvent::Overrun),

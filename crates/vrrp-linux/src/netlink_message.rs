@@ -39,7 +39,13 @@ pub(crate) const IFF_LOWER_UP: u32 = 0x1_0000;
 pub(crate) const HEADER_LEN: usize = 16;
 
 /// Appends a message to `out`; `body` writes what comes behind the header.
-pub(crate) fn message(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn message(
+    out: &mut Vec<u8>,
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    body: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&kind.to_ne_bytes());

@@ -135,8 +135,7 @@ impl<'a> Advertisement<'a> {
                 (WireInterval::Centiseconds(centiseconds), WireAuthentication::None)
             }
             Version::V2 => {
-                let data =
-                    *after.first_chunk::<AUTHENTICATION_LEN>().ok_or(DiscardReason::PacketLength)?;
+                let data = *after.first_chunk::<AUTHENTICATION_LEN>().ok_or(DiscardReason::PacketLength)?;
                 message_len += AUTHENTICATION_LEN;
                 let authentication = match fourth {
                     AUTH_NONE => WireAuthentication::None,

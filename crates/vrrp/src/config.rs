@@ -4,7 +4,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use crate::advertisement::Password;
-use crate::{AdvertInterval, ChecksumForm, Family, IfIndex, Priority, REQUIRED_TTL, Version, VirtualRouterId};
+use crate::{
+    AdvertInterval, ChecksumForm, Family, IfIndex, Priority, REQUIRED_TTL, Version, VirtualRouterId,
+};
 
 /// A unicast peer and the TTLs that its adverts may arrive with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

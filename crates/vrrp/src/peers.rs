@@ -90,12 +90,7 @@ impl Peers {
     }
 
     /// Counts; answers with the count if it is to be told.
-    pub(crate) fn discarded(
-        &mut self,
-        address: IpAddr,
-        reason: DiscardReason,
-        now: Instant,
-    ) -> Option<u64> {
+    pub(crate) fn discarded(&mut self, address: IpAddr, reason: DiscardReason, now: Instant) -> Option<u64> {
         let peer = self.entry(address, now);
         let index = reason as usize;
         peer.discards[index] = peer.discards[index].saturating_add(1);

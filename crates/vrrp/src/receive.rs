@@ -103,8 +103,7 @@ pub(crate) fn check(
     if advert.version != config.version {
         return Err(DiscardReason::VersionMismatch);
     }
-    let form =
-        advert.checksum_form(meta.source, meta.destination).ok_or(DiscardReason::Checksum)?;
+    let form = advert.checksum_form(meta.source, meta.destination).ok_or(DiscardReason::Checksum)?;
     check_authentication(config, advert)?;
     if config.version == Version::V3 && advert.addresses.is_empty() {
         return Err(DiscardReason::AddressCount);

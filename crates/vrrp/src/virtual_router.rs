@@ -396,13 +396,7 @@ impl VirtualRouter {
         }
     }
 
-    fn learn_checksum_form(
-        &mut self,
-        form: ChecksumForm,
-        peer: IpAddr,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn learn_checksum_form(&mut self, form: ChecksumForm, peer: IpAddr, now: Instant, out: &mut Outbox) {
         if self.config.version == Version::V2 || self.config.family == crate::Family::Ipv6 {
             return;
         }
@@ -424,14 +418,7 @@ impl VirtualRouter {
     }
 
     /// RFC 9568 §6.4.2.
-    fn backup_heard(
-        &mut self,
-        at: Instant,
-        now: Instant,
-        peer: IpAddr,
-        advert: Accepted,
-        out: &mut Outbox,
-    ) {
+    fn backup_heard(&mut self, at: Instant, now: Instant, peer: IpAddr, advert: Accepted, out: &mut Outbox) {
         if advert.priority == Priority::RELEASE {
             // Only the Active we follow, or one we have not met, can leave us without one.
             if self.active.is_none_or(|active| active == peer) {
@@ -493,14 +480,7 @@ impl VirtualRouter {
     }
 
     /// RFC 9568 §6.4.3.
-    fn active_heard(
-        &mut self,
-        at: Instant,
-        now: Instant,
-        peer: IpAddr,
-        advert: Accepted,
-        out: &mut Outbox,
-    ) {
+    fn active_heard(&mut self, at: Instant, now: Instant, peer: IpAddr, advert: Accepted, out: &mut Outbox) {
         if self.priority.is_owner() && self.config.owner_ignores_adverts {
             return;
         }
@@ -526,10 +506,8 @@ impl VirtualRouter {
         }
         let schedule = self.config.announcements;
         if schedule.lower_priority_repeat > 0 && self.timers.get(Timer::LowerPriorityBurst).is_none() {
-            out.effects.push_back(Effect::Announce {
-                vr: self.index,
-                repeat: schedule.lower_priority_repeat,
-            });
+            out.effects
+                .push_back(Effect::Announce { vr: self.index, repeat: schedule.lower_priority_repeat });
             // The other Active may have announced after us: once more when it has certainly yielded.
             let again = if schedule.lower_priority_delay.is_zero() {
                 self.config.interval.duration()
@@ -543,8 +521,7 @@ impl VirtualRouter {
     /// Two routers that each believe to outrank the other would answer one another without end; a sixteenth
     /// of the interval bounds that.
     fn may_answer(&self, now: Instant) -> bool {
-        self.last_advert_sent
-            .is_none_or(|sent| now - sent >= self.config.interval.duration() / 16)
+        self.last_advert_sent.is_none_or(|sent| now - sent >= self.config.interval.duration() / 16)
     }
 
     // ---- Transitions ----

@@ -1,0 +1,191 @@
+//! `standfast`: the operator's command.
+#![forbid(unsafe_code)]
+
+mod check;
+mod render;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use control::{Agent, Request, Response, Target, discover};
+
+/// One address that stays reachable: ask the agents, check their configuration, hand over.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Say who is Active, since when and why
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// Print everything as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a configuration; exit code 0 good, 4 unreadable, 5 has errors
+    Check {
+        /// The configuration
+        file: PathBuf,
+        /// Lines marked @ID count
+        #[arg(long)]
+        config_id: Option<String>,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what happens, as it happens
+    Events {
+        #[command(flatten)]
+        which: Which,
+        /// Print events as JSON, one a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the addresses away without losing a packet
+    Handover {
+        /// Which virtual router; all if none is named
+        name: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// Preempt again as configured, after an earlier handover
+        #[arg(long)]
+        take_back: bool,
+    },
+}
+
+#[derive(Args)]
+struct Which {
+    /// The agents of this network namespace (name, process id or path)
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+    /// The agent with this pid file
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// The agent behind this socket
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// All agents of this host
+    #[arg(long)]
+    all: bool,
+}
+
+impl Which {
+    fn target(self) -> Target {
+        match self {
+            Self { socket: Some(socket), .. } => Target::Socket(socket),
+            Self { pid_file: Some(file), .. } => Target::PidFile(file),
+            Self { netns: Some(name), .. } => Target::Namespace(name),
+            Self { all: true, .. } => Target::All,
+            _ => Target::Here,
+        }
+    }
+
+    fn agents(self) -> Result<Vec<Agent>, String> {
+        let target = self.target();
+        let agents = discover(&target).map_err(|e| format!("cannot look for agents ({target:?}): {e}"))?;
+        if agents.is_empty() {
+            return Err(format!(
+                "no agent found for {target:?} in {}; is standfastd running, and may you read that directory? \
+                 --all looks at every network namespace",
+                control::runtime_directory().display()
+            ));
+        }
+        Ok(agents)
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().verb {
+        Verb::Status { which, json } => status(which, json),
+        Verb::Check { file, config_id, json } => return check::run(&file, config_id.as_deref(), json),
+        Verb::Events { which, json } => events(which, json),
+        Verb::Handover { name, which, take_back } => handover(name, which, take_back),
+    };
+    match result {
+        Ok(code) => code,
+        Err(text) => {
+            // Nothing can be said about a stderr that is gone.
+            let _ = writeln!(io::stderr(), "standfast: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints; a reader that has gone away is no failure.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn unreachable(agent: &Agent, error: &io::Error) -> String {
+    format!("{}: {error}; the socket is for root and the agent's group", agent.socket.display())
+}
+
+fn status(which: Which, json: bool) -> Result<ExitCode, String> {
+    let mut all = Vec::new();
+    for agent in which.agents()? {
+        match agent.ask_once(&Request::Status, Duration::from_secs(5)).map_err(|e| unreachable(&agent, &e))? {
+            Response::Status(status) => all.push(*status),
+            Response::Error { text } => return Err(text),
+            other => return Err(format!("the agent answered {other:?}; are both of one version?")),
+        }
+    }
+    if json {
+        let text = serde_json::to_string_pretty(&all).map_err(|e| e.to_string())?;
+        print(&format!("{text}\n"));
+    } else {
+        for status in &all {
+            print(&render::status(status));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn events(which: Which, json: bool) -> Result<ExitCode, String> {
+    let agents = which.agents()?;
+    let [agent] = agents.as_slice() else {
+        return Err(format!("{} agents found; name one with --pid-file or --socket", agents.len()));
+    };
+    agent
+        .ask(&Request::Events, None, &mut |response| {
+            if let Response::Event(event) = response {
+                let line = if json {
+                    serde_json::to_string(&event).unwrap_or_default()
+                } else {
+                    format!("{} {}", event.at, event.text)
+                };
+                return writeln!(io::stdout(), "{line}").is_ok();
+            }
+            true
+        })
+        .map_err(|e| unreachable(agent, &e))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn handover(name: Option<String>, which: Which, take_back: bool) -> Result<ExitCode, String> {
+    let mut code = ExitCode::SUCCESS;
+    for agent in which.agents()? {
+        let request = Request::Handover { name: name.clone(), take_back };
+        // The longest interval of VRRPv3 is 41 s, and the skew may be as long.
+        match agent.ask_once(&request, Duration::from_secs(60)).map_err(|e| unreachable(&agent, &e))? {
+            Response::Handover(results) => {
+                for result in results {
+                    print(&format!("{}: {}\n", result.name, result.text));
+                    if !result.done {
+                        code = ExitCode::FAILURE;
+                    }
+                }
+            }
+            Response::Error { text } => return Err(text),
+            other => return Err(format!("the agent answered {other:?}; are both of one version?")),
+        }
+    }
+    Ok(code)
+}
