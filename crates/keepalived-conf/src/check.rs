@@ -28,11 +28,11 @@ pub(crate) fn configuration(statements: &[Statement], diagnostics: &mut Vec<Diag
         }
         match statement.keyword() {
             "net_namespace" => {
-                configuration.global.network_namespace = checker.value(statement).map(|w| w.text.clone())
+                configuration.global.network_namespace = checker.value(statement).map(|w| w.text.clone());
             }
             "vrrp_script" => configuration.scripts.extend(checker.script(statement)),
             "track_file" | "vrrp_track_file" => {
-                configuration.track_files.extend(checker.track_file(statement))
+                configuration.track_files.extend(checker.track_file(statement));
             }
             "vrrp_track_process" => configuration.track_processes.extend(checker.track_process(statement)),
             "vrrp_sync_group" => configuration.sync_groups.extend(checker.sync_group(statement)),
@@ -74,7 +74,7 @@ impl Checker<'_> {
                 "vrrp_garp_master_refresh" => global.garp.refresh = self.seconds(line, 0.0, 86400.0),
                 "vrrp_garp_master_refresh_repeat" => global.garp.refresh_repeat = self.number(line, 1, 255),
                 "vrrp_garp_lower_prio_delay" => {
-                    global.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0)
+                    global.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0);
                 }
                 "vrrp_garp_lower_prio_repeat" => global.garp.lower_prio_repeat = self.number(line, 0, 255),
                 "vrrp_min_garp" if self.switch(line) => {
@@ -93,7 +93,7 @@ impl Checker<'_> {
                 "dynamic_interfaces" => global.dynamic_interfaces = true,
                 "net_namespace" => global.network_namespace = self.value(line).map(|w| w.text.clone()),
                 "notify_fifo" | "vrrp_notify_fifo" => {
-                    global.notify_fifo = self.value(line).map(|w| w.text.clone())
+                    global.notify_fifo = self.value(line).map(|w| w.text.clone());
                 }
                 _ => {}
             }
@@ -215,7 +215,7 @@ impl Checker<'_> {
                 }
                 "fork_delay" => process.fork_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default(),
                 "terminate_delay" => {
-                    process.terminate_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default()
+                    process.terminate_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default();
                 }
                 _ => {}
             }

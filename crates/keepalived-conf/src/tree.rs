@@ -196,7 +196,7 @@ impl Reader<'_> {
                 }
             }
             Err(why) => {
-                self.error("cannot-read", span, format!("cannot include {pattern}: {why}"), "check the path")
+                self.error("cannot-read", span, format!("cannot include {pattern}: {why}"), "check the path");
             }
         }
     }
@@ -219,9 +219,8 @@ impl Reader<'_> {
                     while let Some((i, c)) = next {
                         match quote {
                             Some(q) if c == q => quote = None,
-                            Some(_) => text.push(c),
                             None if c == '"' || c == '\'' => quote = Some(c),
-                            None => text.push(c),
+                            _ => text.push(c),
                         }
                         end = i + c.len_utf8();
                         next = match chars.peek() {

@@ -107,7 +107,7 @@ fn main() -> ExitCode {
         Verb::Status { which, json } => status(which, json),
         Verb::Check { file, config_id, json } => return check::run(&file, config_id.as_deref(), json),
         Verb::Events { which, json } => events(which, json),
-        Verb::Handover { name, which, take_back } => handover(name, which, take_back),
+        Verb::Handover { name, which, take_back } => handover(name.as_deref(), which, take_back),
     };
     match result {
         Ok(code) => code,
@@ -169,12 +169,12 @@ fn events(which: Which, json: bool) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn handover(name: Option<String>, which: Which, take_back: bool) -> Result<ExitCode, String> {
+fn handover(name: Option<&str>, which: Which, take_back: bool) -> Result<ExitCode, String> {
     let mut code = ExitCode::SUCCESS;
     for agent in which.agents()? {
-        let request = Request::Handover { name: name.clone(), take_back };
+        let request = Request::Handover { name: name.map(str::to_owned), take_back };
         // The longest interval of VRRPv3 is 41 s, and the skew may be as long.
-        match agent.ask_once(&request, Duration::from_secs(60)).map_err(|e| unreachable(&agent, &e))? {
+        match agent.ask_once(&request, Duration::from_mins(1)).map_err(|e| unreachable(&agent, &e))? {
             Response::Handover(results) => {
                 for result in results {
                     print(&format!("{}: {}\n", result.name, result.text));

@@ -115,7 +115,7 @@ impl CommandLine {
                     }
                 }
                 Short('n') | Long("dont-fork") => line.foreground = true,
-                Short('l') | Long("log-console") => line.log_to_stderr = true,
+                Short('l' | 'G') | Long("log-console" | "no-syslog") => line.log_to_stderr = true,
                 Short('D') | Long("log-detail") => line.detailed = true,
                 Short('S') | Long("log-facility") => {
                     let given = value(&mut parser)?;
@@ -139,19 +139,17 @@ impl CommandLine {
                 Short('v') | Long("version") => line.task = Task::Version,
                 Short('h') | Long("help") => line.task = Task::Help,
                 // What keepalived has for its other halves, or what is always so here.
-                Short('P') | Long("vrrp") => {}
+                Short('P' | 'C' | 'B') | Long("vrrp" | "check" | "no_bfd") => {}
                 Short('d') | Long("dump-conf") => line.ignored.push("-d (dump-conf)"),
                 Short('R') | Long("dont-respawn") => line.ignored.push("-R (dont-respawn: one process)"),
                 Short('I') | Long("dont-release-ipvs") => {
-                    line.ignored.push("-I (dont-release-ipvs: no IPVS)")
+                    line.ignored.push("-I (dont-release-ipvs: no IPVS)");
                 }
                 Short('X') | Long("release-vips") => line.ignored.push("-X (release-vips: always so)"),
-                Short('G') | Long("no-syslog") => line.log_to_stderr = true,
                 Short('m') | Long("core-dump") => line.ignored.push("-m (core-dump)"),
                 Short('x') | Long("snmp") => {
                     return Err("-x: SNMP is not built yet; leave the option out".into());
                 }
-                Short('C') | Long("check") | Short('B') | Long("no_bfd") => {}
                 other => {
                     return Err(format!(
                         "{}; `standfastd --help` lists the options",

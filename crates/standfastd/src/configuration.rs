@@ -52,8 +52,8 @@ impl FileLoader for Files {
 ///
 /// # Errors
 /// If it has an error; all of them have been told.
-pub(crate) fn load(line: &CommandLine, told: &Told) -> Result<Configuration, Failure> {
-    read(line, *told).map_err(Failure::configuration)
+pub(crate) fn load(line: &CommandLine, told: Told) -> Result<Configuration, Failure> {
+    read(line, told).map_err(Failure::configuration)
 }
 
 /// As [`load`]; the error is one line.

@@ -39,13 +39,14 @@ fn main() -> ExitCode {
     match &line.task {
         Task::Version => print(&format!("standfastd v{}\n", env!("CARGO_PKG_VERSION"))),
         Task::Help => print(command_line::HELP),
-        Task::Signum(name) => match command_line::signum(name) {
-            Some(number) => print(&format!("{number}\n")),
-            None => {
+        Task::Signum(name) => {
+            if let Some(number) = command_line::signum(name) {
+                print(&format!("{number}\n"))
+            } else {
                 journal::error(&format!("--signum={name}: known are RELOAD, STOP, DATA and STATS"));
                 ExitCode::from(EXIT_FATAL)
             }
-        },
+        }
         Task::Check => configuration::check(&line),
         Task::Run => match run(&line) {
             Ok(code) => code,
@@ -83,7 +84,7 @@ impl Failure {
 fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
     if !line.foreground && !line.detached {
         // The configuration is read first, so that a mistake is seen by whoever starts us.
-        configuration::load(line, &configuration::Told::OnStderr)?;
+        configuration::load(line, configuration::Told::OnStderr)?;
         return detach::start_in_background().map(|()| ExitCode::SUCCESS);
     }
     if line.detached {
@@ -94,7 +95,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
         vrrp_linux::process::enter_network_namespace(namespace)
             .map_err(|e| Failure::fatal(format!("cannot enter network namespace {namespace}: {e}")))?;
     }
-    let loaded = configuration::load(line, &configuration::Told::InTheLog)?;
+    let loaded = configuration::load(line, configuration::Told::InTheLog)?;
     for option in &line.ignored {
         journal::info(&format!("option {option} is accepted and means nothing here"));
     }

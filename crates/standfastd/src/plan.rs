@@ -252,7 +252,7 @@ pub(crate) fn address_set(planned: &Planned, host: &Host) -> AddressSet {
     AddressSet { addresses: planned.addresses.clone(), links }
 }
 
-/// The user that scripts run as: the one named, else keepalived_script, else nobody.
+/// The user that scripts run as: the one named, else `keepalived_script`, else nobody.
 fn unprivileged(named: Option<&(String, Option<String>)>) -> Result<Option<(u32, u32)>, String> {
     if named.is_some() {
         return user(named);

@@ -667,7 +667,7 @@ impl Supervisor<'_> {
             }
             Request::Events => self.subscribers.push(question.answers),
             Request::Handover { name, take_back } => {
-                self.handover(name.as_deref(), take_back, question.answers)
+                self.handover(name.as_deref(), take_back, question.answers);
             }
         }
     }

@@ -386,7 +386,7 @@ impl Monitor {
         loop {
             match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
                 Ok((length, _)) => {
-                    events.extend(wire::messages(&self.buffer[..length]).filter_map(|m| event(&m)))
+                    events.extend(wire::messages(&self.buffer[..length]).filter_map(|m| event(&m)));
                 }
                 Err(Errno::AGAIN) => return Ok(events),
                 Err(Errno::INTR) => {}
