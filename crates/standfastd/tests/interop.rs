@@ -1,6 +1,7 @@
 //! The agent beside Debian's keepalived and beside itself, on a LAN of network namespaces. A client pings the
 //! virtual address; what is lost is counted. Needs root, or user namespaces.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::process::Command;
 
@@ -112,7 +113,7 @@ fn planned_stop_loses_nothing_unicast_to_keepalived() {
 fn cut_link_moves_the_address_and_it_comes_back() {
     lab(
         "cut",
-        r#"
+        r"
 router_conf 200 3 0.1 10.0.0.50/24 > $T/a.conf
 router_conf 100 3 0.1 10.0.0.50/24 > $T/b.conf
 start a $KA $T/a.conf
@@ -122,7 +123,7 @@ ip -n lan link set to-a down
 wait_holder 10.0.0.50 b 2
 ip -n lan link set to-a up
 wait_holder 10.0.0.50 a 5
-"#,
+",
     );
 }
 
@@ -130,7 +131,7 @@ wait_holder 10.0.0.50 a 5
 fn a_stopped_backup_does_not_take_over_when_it_wakes() {
     let out = lab(
         "pause",
-        r#"
+        r"
 router_conf 200 3 0.1 10.0.0.50/24 > $T/a.conf
 router_conf 100 3 0.1 10.0.0.50/24 > $T/b.conf
 start a $KA $T/a.conf
@@ -139,7 +140,7 @@ wait_holder 10.0.0.50 a 5
 kill -STOP $B; sleep 2; kill -CONT $B; sleep 0.6
 holder 10.0.0.50
 grep -c 'backup -> active' $T/b.conf.log || true
-"#,
+",
     );
     assert_eq!(out.split_whitespace().collect::<Vec<_>>(), ["a", "0"]);
 }
@@ -148,7 +149,7 @@ grep -c 'backup -> active' $T/b.conf.log || true
 fn a_killed_agent_finds_its_address_again_and_a_bad_reload_changes_nothing() {
     let out = lab(
         "kill",
-        r#"
+        r"
 router_conf 200 3 0.1 10.0.0.50/24 > $T/a.conf
 start a $SF $T/a.conf; A=$started
 wait_holder 10.0.0.50 a 5
@@ -162,7 +163,7 @@ kill -HUP $A; sleep 0.3
 grep -c 'nothing was changed' $T/a.conf.log
 grep -o 'did you mean `priority`' $T/a.conf.log | head -1
 holder 10.0.0.50
-"#,
+",
     );
     assert_eq!(out.lines().collect::<Vec<_>>(), ["1", "1", "did you mean `priority`", "a"]);
 }
