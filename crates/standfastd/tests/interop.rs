@@ -137,9 +137,11 @@ router_conf 100 3 0.1 10.0.0.50/24 > $T/b.conf
 start a $KA $T/a.conf
 start b $SF $T/b.conf; B=$started
 wait_holder 10.0.0.50 a 5
+sleep 0.5
+before=$(grep -c 'backup -> active' $T/b.conf.log || true)
 kill -STOP $B; sleep 2; kill -CONT $B; sleep 0.6
 holder 10.0.0.50
-grep -c 'backup -> active' $T/b.conf.log || true
+echo $(($(grep -c 'backup -> active' $T/b.conf.log || true) - before))
 ",
     );
     assert_eq!(out.split_whitespace().collect::<Vec<_>>(), ["a", "0"]);
