@@ -119,8 +119,11 @@ pub struct VirtualRouterConfig {
     pub addresses: Vec<IpAddr>,
     /// Multicast or unicast.
     pub transport: Transport,
-    /// Fixed checksum form for VRRPv3 over IPv4; `None` learns it from the peers.
+    /// Checksum form that VRRPv3 over IPv4 begins with; `None` is the pseudo-header's. Unless it is fixed,
+    /// the form that a peer sends is taken over.
     pub checksum: Option<ChecksumForm>,
+    /// Whether that form is kept whatever the peers send.
+    pub checksum_fixed: bool,
     /// VRRPv2 password.
     pub authentication: Option<Password>,
     /// Announcements.
@@ -154,6 +157,7 @@ impl VirtualRouterConfig {
             addresses,
             transport: Transport::multicast(family),
             checksum: None,
+            checksum_fixed: false,
             authentication: None,
             announcements: AnnouncementSchedule::default(),
             answer_lower_priority: true,

@@ -13,6 +13,7 @@ pub mod advertisement;
 mod checksum;
 mod config;
 mod discard;
+mod event_budget;
 mod family;
 mod interval;
 mod outbox;

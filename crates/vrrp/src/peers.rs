@@ -1,15 +1,21 @@
 //! What is known of the routers that were heard, per virtual router.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::discard::{DiscardReason, Remark};
+use crate::event_budget::EventBudget;
 use crate::{AdvertInterval, Instant, Priority};
 
 /// Peers remembered per virtual router; the one heard longest ago makes room. Bounds what forged sources can
 /// fill.
 const PEERS_MAX: usize = 8;
 /// After this long a discard of the same reason and peer is told again.
-const TELL_AGAIN: core::time::Duration = core::time::Duration::from_mins(1);
+const TELL_AGAIN: Duration = Duration::from_mins(1);
+/// So many discards and remarks are told at once, whatever the peers: forged sources are each a new one.
+const TELL_BURST: u8 = 8;
+/// After this long one more is told.
+const TELL_REFILL: Duration = Duration::from_millis(7500);
 
 /// One router that was heard.
 #[derive(Clone, Debug)]
@@ -27,6 +33,7 @@ pub struct Peer {
     discards: [u32; DiscardReason::ALL.len()],
     remarks: [u32; Remark::ALL.len()],
     told_discard: [Option<Instant>; DiscardReason::ALL.len()],
+    told_remark: [bool; Remark::ALL.len()],
 }
 
 impl Peer {
@@ -40,6 +47,7 @@ impl Peer {
             discards: [0; DiscardReason::ALL.len()],
             remarks: [0; Remark::ALL.len()],
             told_discard: [None; DiscardReason::ALL.len()],
+            told_remark: [false; Remark::ALL.len()],
         }
     }
 
@@ -56,57 +64,65 @@ impl Peer {
 
 /// The routers heard by one virtual router.
 #[derive(Clone, Debug)]
-pub(crate) struct Peers(Vec<Peer>);
+pub(crate) struct Peers {
+    heard: Vec<Peer>,
+    budget: EventBudget,
+}
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self(Vec::with_capacity(PEERS_MAX))
+        Self { heard: Vec::with_capacity(PEERS_MAX), budget: EventBudget::new(TELL_BURST, TELL_REFILL) }
     }
 
     pub(crate) fn as_slice(&self) -> &[Peer] {
-        &self.0
+        &self.heard
     }
 
     fn entry(&mut self, address: IpAddr, now: Instant) -> &mut Peer {
-        let known = self.0.iter().position(|p| p.address == address);
+        let known = self.heard.iter().position(|p| p.address == address);
         let index = match known {
             Some(index) => index,
-            None if self.0.len() < PEERS_MAX => {
-                self.0.push(Peer::new(address, now));
-                self.0.len() - 1
+            None if self.heard.len() < PEERS_MAX => {
+                self.heard.push(Peer::new(address, now));
+                self.heard.len() - 1
             }
             None => {
                 // A router that adverts were accepted from stays before one that only ever was refused.
-                let oldest = (0..self.0.len())
-                    .min_by_key(|i| (self.0[*i].last_accepted, self.0[*i].last_heard))
+                let oldest = (0..self.heard.len())
+                    .min_by_key(|i| (self.heard[*i].last_accepted, self.heard[*i].last_heard))
                     .unwrap_or(0);
-                self.0[oldest] = Peer::new(address, now);
+                self.heard[oldest] = Peer::new(address, now);
                 oldest
             }
         };
-        let peer = &mut self.0[index];
+        let peer = &mut self.heard[index];
         peer.last_heard = now;
         peer
     }
 
     /// Counts; answers with the count if it is to be told.
     pub(crate) fn discarded(&mut self, address: IpAddr, reason: DiscardReason, now: Instant) -> Option<u64> {
-        let peer = self.entry(address, now);
         let index = reason as usize;
+        let peer = self.entry(address, now);
         peer.discards[index] = peer.discards[index].saturating_add(1);
-        let tell = peer.told_discard[index].is_none_or(|told| now - told >= TELL_AGAIN);
-        if tell {
-            peer.told_discard[index] = Some(now);
+        let count = peer.discards[index];
+        if peer.told_discard[index].is_some_and(|told| now - told < TELL_AGAIN) || !self.budget.allows(now) {
+            return None;
         }
-        tell.then(|| u64::from(peer.discards[index]))
+        self.entry(address, now).told_discard[index] = Some(now);
+        Some(u64::from(count))
     }
 
-    /// Counts; answers whether it is the first.
+    /// Counts; answers whether it is to be told, which it is once.
     pub(crate) fn remarked(&mut self, address: IpAddr, remark: Remark, now: Instant) -> bool {
+        let index = remark as usize;
         let peer = self.entry(address, now);
-        let count = &mut peer.remarks[remark as usize];
-        *count = count.saturating_add(1);
-        *count == 1
+        peer.remarks[index] = peer.remarks[index].saturating_add(1);
+        if peer.told_remark[index] || !self.budget.allows(now) {
+            return false;
+        }
+        self.entry(address, now).told_remark[index] = true;
+        true
     }
 
     pub(crate) fn accepted(

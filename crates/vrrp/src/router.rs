@@ -51,6 +51,7 @@ pub struct VrrpRouter {
     groups: Vec<Vec<VrIndex>>,
     deadlines: DeadlineHeap,
     out: Outbox,
+    announcements_watched: bool,
     unclaimed: [u64; DiscardReason::ALL.len()],
 }
 
@@ -63,6 +64,7 @@ impl VrrpRouter {
             groups: Vec::new(),
             deadlines: DeadlineHeap::default(),
             out: Outbox::with_capacity(virtual_routers),
+            announcements_watched: false,
             unclaimed: [0; DiscardReason::ALL.len()],
         }
     }
@@ -162,7 +164,8 @@ impl VrrpRouter {
         check_config(&config)?;
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = VrIndex(u32::try_from(free).unwrap_or(u32::MAX));
-        let vr = Box::new(VirtualRouter::new(index, config, now));
+        let mut vr = Box::new(VirtualRouter::new(index, config, now));
+        vr.announcements_watched = self.announcements_watched;
         if free == self.slots.len() {
             self.slots.push(Some(vr));
         } else {
@@ -254,6 +257,23 @@ impl VrrpRouter {
     /// The kernel refused the addresses.
     pub fn addresses_failed(&mut self, index: VrIndex, now: Instant) {
         self.with(index, now, |vr, out| vr.addresses_failed(now, out));
+    }
+
+    /// Whether the driver looks for announcements of others while addresses linger, and calls
+    /// [`announced_elsewhere`](Self::announced_elsewhere). Without it the addresses go 40 ms after the
+    /// successor's first advert; with it when its announcement was seen, at the latest after 500 ms.
+    pub fn watch_announcements(&mut self, watched: bool) {
+        self.announcements_watched = watched;
+        for vr in self.slots.iter_mut().flatten() {
+            vr.announcements_watched = watched;
+        }
+    }
+
+    /// At `at` a gratuitous ARP or unsolicited NA for an address of this virtual router was seen that names
+    /// another MAC address than ours. During a handover it says that the clients know the successor: the
+    /// addresses go 10 ms after the last of them. At any other time it changes nothing.
+    pub fn announced_elsewhere(&mut self, index: VrIndex, at: Instant, now: Instant) {
+        self.with(index, now, |vr, _| vr.announced_elsewhere(at.min(now)));
     }
 
     /// Announces the addresses at once, if it is Active.
