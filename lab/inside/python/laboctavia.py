@@ -1,0 +1,110 @@
+"""Octavia provider `lab`: Octavia's own no-op driver, but objects become ACTIVE.
+
+The no-op driver carries nothing out and reports nothing either, so with it alone every object stays PENDING: it is
+made for tests of Octavia that replace the worker as well.  Here a thread of the API process does what a provider's
+agent does: when a driver call was made and its transaction is committed, it reports ACTIVE (or DELETED) through
+Octavia's own status updater.  VIP ports are real Neutron ports, made by Octavia's API.  No traffic is balanced.
+
+Registered by lab-1.dist-info/entry_points.txt beside this file.
+"""
+import threading
+
+from octavia.api.drivers.driver_agent import driver_updater
+from octavia.api.drivers.noop_driver import driver
+from octavia.db import api as db_api
+from octavia.db import models
+from octavia_lib.api.drivers import exceptions
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+# The updater's word for each kind, children before parents: a load balancer is ACTIVE after all that it holds.
+KINDS = (('members', models.Member), ('healthmonitors', models.HealthMonitor), ('l7rules', models.L7Rule),
+         ('l7policies', models.L7Policy), ('listeners', models.Listener), ('pools', models.Pool),
+         ('loadbalancers', models.LoadBalancer))
+
+
+class Reporter(threading.Thread):
+    """Looks for pending objects for a few seconds after each driver call."""
+
+    LOOK_EVERY = 0.05
+    LOOKS = 200
+
+    def __init__(self):
+        super().__init__(name='lab-reporter', daemon=True)
+        self.called = threading.Event()
+        self.start()
+
+    def run(self):
+        while True:
+            self.called.wait()
+            self.called.clear()
+            for _ in range(self.LOOKS):
+                try:
+                    if self.report():
+                        break
+                except Exception:
+                    LOG.exception('reporting statuses')
+                if self.called.wait(self.LOOK_EVERY):
+                    self.called.clear()
+
+    @staticmethod
+    def pending():
+        """What is committed and pending, as the updater wants it, one kind after the other."""
+        session = db_api.get_session()
+        try:
+            for kind, model in KINDS:
+                rows = session.query(model).filter(model.provisioning_status.like('PENDING%')).all()
+                # `enabled` of a member is what decides whether it would be used; nothing checks it here
+                up = 'NO_MONITOR' if kind == 'members' else 'ONLINE'
+                found = [{'id': row.id, 'provisioning_status': 'DELETED'}
+                         if row.provisioning_status == 'PENDING_DELETE' else
+                         {'id': row.id, 'provisioning_status': 'ACTIVE',
+                          'operating_status': up if row.enabled else 'OFFLINE'} for row in rows]
+                if found:
+                    yield kind, found
+        finally:
+            session.close()
+
+    def report(self):
+        updater = driver_updater.DriverUpdater()
+        done = False
+        try:
+            for kind, found in list(self.pending()):
+                answer = updater.update_loadbalancer_status({kind: found})
+                done = done or kind == 'loadbalancers'
+                if answer['status_code'] != 200:
+                    LOG.error('status of %s: %s', kind, answer)
+        finally:
+            updater.db_session.close()
+        return done
+
+
+REPORTER = None
+
+
+class LabProviderDriver(driver.NoopProviderDriver):
+    def create_vip_port(self, *args, **kwargs):
+        # Octavia's API then makes the port in Neutron itself.
+        raise exceptions.NotImplementedError(user_fault_string='made by the API', operator_fault_string='')
+
+
+def reporting(name):
+    """The no-op driver's call, then a hint to the reporter."""
+    method = getattr(driver.NoopProviderDriver, name)
+
+    def call(self, *args, **kwargs):
+        global REPORTER
+        answer = method(self, *args, **kwargs)
+        if REPORTER is None:
+            REPORTER = Reporter()
+        REPORTER.called.set()
+        return answer
+    return call
+
+
+for _kind in ('loadbalancer', 'listener', 'pool', 'member', 'health_monitor', 'l7policy', 'l7rule'):
+    for _verb in ('create', 'update', 'delete'):
+        setattr(LabProviderDriver, '%s_%s' % (_kind, _verb), reporting('%s_%s' % (_kind, _verb)))
+for _name in ('member_batch_update', 'loadbalancer_failover'):
+    setattr(LabProviderDriver, _name, reporting(_name))
