@@ -387,20 +387,17 @@ impl VrrpRouter {
         let (after, group, deadline) = (vr.state(), vr.group, vr.next_deadline().0);
         self.deadlines.set(index, deadline);
         let Some(group) = group.map(usize::from) else { return };
-        if before == after {
-            return;
-        }
         match after {
-            State::Initialize(_) | State::Backup if matches!(before, State::Initialize(_)) => {
-                self.settle_group_holds(group, now);
-            }
+            // Also from one hold to another: what holds the member itself may have gone.
             State::Initialize(_) => self.settle_group_holds(group, now),
-            State::Backup => self.for_members(group, index, now, |vr, out| {
+            State::Backup if matches!(before, State::Initialize(_)) => self.settle_group_holds(group, now),
+            State::Backup | State::Active if before == after => {}
+            State::Backup => self.for_members(group, index, |vr, out| {
                 if vr.state() == State::Active {
                     vr.leave_with_group(now, out);
                 }
             }),
-            State::Active => self.for_members(group, index, now, |vr, out| {
+            State::Active => self.for_members(group, index, |vr, out| {
                 if vr.state() == State::Backup {
                     vr.become_active(now, Reason::SyncGroup, out);
                 }
@@ -412,7 +409,6 @@ impl VrrpRouter {
         &mut self,
         group: usize,
         except: VrIndex,
-        _now: Instant,
         mut act: impl FnMut(&mut VirtualRouter, &mut Outbox),
     ) {
         let Some(members) = self.groups.get(group) else { return };
