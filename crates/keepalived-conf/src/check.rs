@@ -1,36 +1,38 @@
 //! From statements to the typed configuration, block by block. It goes on after an error: all are told.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp::{Family, Version};
 
+use crate::Environment;
 use crate::configuration::{
     Configuration, GlobalDefs, Notify, SyncGroup, TrackFile, TrackProcess, Tracks, VrrpScript,
 };
-use crate::diagnostic::{Diagnostic, Severity, did_you_mean};
-use crate::keywords;
-use crate::source::Span;
+use crate::diagnostic::{Diagnostic, Findings, Severity, did_you_mean};
+use crate::keywords::{Context, Keyword};
+use crate::source::{Program, Span};
 use crate::tree::Statement;
 use crate::values::Checker;
 
-pub(crate) fn configuration(statements: &[Statement], diagnostics: &mut Vec<Diagnostic>) -> Configuration {
-    let mut checker = Checker { diagnostics };
+pub(crate) fn configuration(
+    statements: &[Statement],
+    environment: &Environment<'_>,
+    findings: &mut Findings,
+) -> Configuration {
+    let mut checker = Checker { findings, loader: environment.loader, interfaces: environment.interfaces };
     let mut configuration = Configuration::default();
+    let entries = checker.known(statements, Context::File);
     // What instances take from global_defs must be known first, wherever it stands.
-    for statement in statements.iter().filter(|s| s.keyword() == "global_defs") {
+    for (_, statement) in entries.lines.iter().filter(|(keyword, _)| keyword.name == "global_defs") {
         checker.global_defs(statement, &mut configuration.global);
     }
     let global = configuration.global.clone();
-    for statement in statements {
-        if !checker.understood(statement, "the file", &[keywords::TOP]) {
-            continue;
-        }
-        match statement.keyword() {
-            "net_namespace" => {
-                configuration.global.network_namespace = checker.value(statement).map(|w| w.text.clone());
-            }
-            "vrrp_script" => configuration.scripts.extend(checker.script(statement)),
+    for (keyword, statement) in &entries.lines {
+        match keyword.name {
+            "net_namespace" => configuration.global.network_namespace = checker.text(statement),
+            "vrrp_script" => configuration.scripts.extend(checker.script(statement, &global)),
             "track_file" | "vrrp_track_file" => {
                 configuration.track_files.extend(checker.track_file(statement));
             }
@@ -42,13 +44,15 @@ pub(crate) fn configuration(statements: &[Statement], diagnostics: &mut Vec<Diag
     }
     checker.references(&configuration);
     checker.unique(&configuration);
-    if configuration.instances.is_empty() {
+    checker.groups(&configuration);
+    // keepalived runs on without an instance; on reload it drops every address.
+    if entries.lacks("vrrp_instance") {
         let span = statements.first().map_or_else(Span::default, Statement::span);
-        checker.warning(
+        checker.error(
             "nothing-to-do",
             span,
             "no vrrp_instance: there is nothing to do",
-            "is this the right file?",
+            "is this the right file, and is it complete?",
         );
     }
     configuration
@@ -61,43 +65,86 @@ impl Checker<'_> {
     }
 
     fn global_defs(&mut self, statement: &Statement, global: &mut GlobalDefs) {
-        for line in self.lines(statement) {
-            if !self.understood(line, "global_defs", &[keywords::GLOBAL_DEFS]) {
-                continue;
-            }
-            match line.keyword() {
-                "router_id" | "lvs_id" => global.router_id = self.value(line).map(|w| w.text.clone()),
+        for (keyword, line) in self.entries(statement, Context::GlobalDefs).lines {
+            match keyword.name {
+                "router_id" | "lvs_id" => global.router_id = self.text(line),
                 "script_user" => global.script_user = self.user(line),
-                "vrrp_version" => global.version = self.version(line),
-                "vrrp_garp_master_delay" => global.garp.delay = self.seconds(line, 0.0, 3600.0),
-                "vrrp_garp_master_repeat" => global.garp.repeat = self.number(line, 1, 255),
-                "vrrp_garp_master_refresh" => global.garp.refresh = self.seconds(line, 0.0, 86400.0),
-                "vrrp_garp_master_refresh_repeat" => global.garp.refresh_repeat = self.number(line, 1, 255),
-                "vrrp_garp_lower_prio_delay" => {
-                    global.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0);
+                "enable_script_security" => global.script_security = true,
+                "vrrp_version" => global.version = self.version(keyword, line),
+                "vrrp_garp_master_delay" => global.garp.delay = self.seconds(keyword, line),
+                "vrrp_garp_master_repeat" => global.garp.repeat = self.whole(keyword, line),
+                "vrrp_garp_master_refresh" => global.garp.refresh = self.seconds(keyword, line),
+                "vrrp_garp_master_refresh_repeat" => {
+                    global.garp.refresh_repeat = self.whole(keyword, line);
                 }
-                "vrrp_garp_lower_prio_repeat" => global.garp.lower_prio_repeat = self.number(line, 0, 255),
-                "vrrp_min_garp" if self.switch(line) => {
-                    global.garp.repeat = Some(1);
-                    global.garp.delay = Some(Duration::ZERO);
+                "vrrp_garp_lower_prio_delay" => global.garp.lower_prio_delay = self.seconds(keyword, line),
+                "vrrp_garp_lower_prio_repeat" => global.garp.lower_prio_repeat = self.whole(keyword, line),
+                "vrrp_min_garp" => {
+                    if self.switch(line) {
+                        global.garp.repeat = Some(1);
+                        global.garp.delay = Some(Duration::ZERO);
+                    }
                 }
+                "vrrp_down_timer_adverts" => global.down_timer_adverts = self.whole(keyword, line),
                 "vrrp_lower_prio_no_advert" => global.lower_prio_no_advert = self.switch(line),
+                "vrrp_higher_prio_send_advert" => global.higher_prio_send_advert = Some(self.switch(line)),
                 "vrrp_check_unicast_src" => global.check_unicast_src = self.switch(line),
                 "vrrp_startup_delay" => {
-                    global.startup_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default();
+                    global.startup_delay = self.seconds(keyword, line).unwrap_or_default();
                 }
-                "vrrp_rt_priority" => global.realtime_priority = self.number(line, 1, 99),
-                "vrrp_no_swap" => global.no_swap = true,
+                "vrrp_rt_priority" => global.realtime_priority = self.whole(keyword, line),
+                "vrrp_priority" => global.nice = self.whole(keyword, line),
+                "vrrp_rlimit_rttime" | "vrrp_rlimit_rtime" => {
+                    global.realtime_limit =
+                        self.whole(keyword, line).map(|us: u32| Duration::from_micros(us.into()));
+                }
+                "vrrp_cpu_affinity" => global.cpu_affinity = self.cpus(line),
+                "vrrp_no_swap" => global.no_swap = self.switch(line),
                 "vrrp_mcast_group4" => global.multicast_group[0] = self.group(line, Family::Ipv4),
                 "vrrp_mcast_group6" => global.multicast_group[1] = self.group(line, Family::Ipv6),
                 "dynamic_interfaces" => global.dynamic_interfaces = true,
-                "net_namespace" => global.network_namespace = self.value(line).map(|w| w.text.clone()),
-                "notify_fifo" | "vrrp_notify_fifo" => {
-                    global.notify_fifo = self.value(line).map(|w| w.text.clone());
+                "net_namespace" => global.network_namespace = self.text(line),
+                "notify_fifo" | "vrrp_notify_fifo" => global.notify_fifo = self.fifo(line),
+                "notify_fifo_script" | "vrrp_notify_fifo_script" => {
+                    global.notify_fifo_script = self.notify(line);
                 }
+                "state_dump_file" => global.state_dump_file = self.text(line),
+                "stats_dump_file" => global.stats_dump_file = self.text(line),
+                "json_dump_file" => global.json_dump_file = self.text(line),
                 _ => {}
             }
         }
+    }
+
+    fn cpus(&mut self, line: &Statement) -> Vec<u32> {
+        let mut cpus = Vec::new();
+        for word in line.words.iter().skip(1) {
+            match word.text.parse().ok().filter(|cpu| *cpu < 8192) {
+                Some(cpu) => cpus.push(cpu),
+                None => self.error(
+                    "value-out-of-range",
+                    word.span,
+                    format!("`{}` is no CPU", word.text),
+                    "name CPUs by their numbers, from 0",
+                ),
+            }
+        }
+        if line.words.len() < 2 {
+            self.value(line);
+        }
+        cpus
+    }
+
+    /// `PATH [USER [GROUP]]`.
+    fn fifo(&mut self, line: &Statement) -> Option<String> {
+        if let Some(owner) = line.words.get(2) {
+            self.note(
+                "no-effect",
+                owner.span,
+                "the pipe is made for root and its group, whoever is named here",
+            );
+        }
+        self.text(line)
     }
 
     pub(crate) fn group(&mut self, line: &Statement, family: Family) -> Option<IpAddr> {
@@ -110,14 +157,14 @@ impl Checker<'_> {
         Some(address)
     }
 
-    pub(crate) fn version(&mut self, line: &Statement) -> Option<Version> {
-        match self.number(line, 2, 3)? {
+    pub(crate) fn version(&mut self, keyword: &Keyword, line: &Statement) -> Option<Version> {
+        match self.whole::<u8>(keyword, line)? {
             2 => Some(Version::V2),
             _ => Some(Version::V3),
         }
     }
 
-    fn script(&mut self, statement: &Statement) -> Option<VrrpScript> {
+    fn script(&mut self, statement: &Statement, global: &GlobalDefs) -> Option<VrrpScript> {
         let (name, span) = self.name(statement)?;
         let mut script = VrrpScript {
             name,
@@ -132,59 +179,109 @@ impl Checker<'_> {
             init_fail: false,
             user: None,
         };
-        for line in self.lines(statement) {
-            if !self.understood(line, "vrrp_script", &[keywords::SCRIPT]) {
-                continue;
-            }
-            match line.keyword() {
-                "script" => script.command = self.command(line).unwrap_or_default(),
-                "interval" => script.interval = self.seconds(line, 0.01, 86400.0).unwrap_or(script.interval),
-                "timeout" => script.timeout = self.seconds(line, 0.01, 86400.0),
-                "weight" => (script.weight, script.reverse) = self.weight(line),
-                "rise" => script.rise = self.number(line, 1, 1000).unwrap_or(1),
-                "fall" => script.fall = self.number(line, 1, 1000).unwrap_or(1),
+        let entries = self.entries(statement, Context::Script);
+        for (keyword, line) in &entries.lines {
+            match keyword.name {
+                "script" => {
+                    script.command = self.command(line).unwrap_or_default();
+                    self.check_program(&script.command, line, global);
+                }
+                "interval" => script.interval = self.seconds(keyword, line).unwrap_or(script.interval),
+                "timeout" => script.timeout = self.seconds(keyword, line),
+                "weight" => (script.weight, script.reverse) = self.weight(line, 254),
+                "rise" => script.rise = self.whole(keyword, line).unwrap_or(1),
+                "fall" => script.fall = self.whole(keyword, line).unwrap_or(1),
                 "user" => script.user = self.user(line),
                 "init_fail" => script.init_fail = true,
                 _ => {}
             }
         }
-        if script.command.is_empty() && statement.block.is_some() {
+        if statement.block.is_some() && entries.lacks("script") {
             let message = format!("vrrp_script {} has no `script`", script.name);
             self.error("missing-keyword", span, message, "add script \"PROGRAM ARGUMENTS\"");
         }
         Some(script)
     }
 
-    fn weight(&mut self, line: &Statement) -> (i32, bool) {
-        let reverse = line.words.get(2).is_some_and(|w| w.text == "reverse");
-        let mut one = line.clone();
-        if reverse {
-            one.words.truncate(2);
+    fn check_program(&mut self, command: &[String], line: &Statement, global: &GlobalDefs) {
+        let (Some(program), Some(word)) = (command.first(), line.words.get(1)) else { return };
+        // keepalived runs on without the check.
+        self.program(program, word.span, Severity::Error);
+        if self.loader.program(program) == (Program::Runs { writable_by_others: true }) {
+            let severity = if global.script_security { Severity::Error } else { Severity::Warning };
+            let message =
+                format!("others than root may replace {program}, and so lower the priority at will");
+            self.push(
+                Diagnostic::new(severity, "program", word.span, message)
+                    .help("take write access to it and to the directories above it from group and others"),
+            );
         }
-        (self.number(&one, -254, 254).unwrap_or(0), reverse)
+    }
+
+    /// `NUMBER [reverse]`.
+    fn weight(&mut self, line: &Statement, most: i32) -> (i32, bool) {
+        let Some(word) = self.value(line) else { return (0, false) };
+        let weight = word.text.parse().ok().filter(|w| (-most..=most).contains(w));
+        if weight.is_none() {
+            self.error(
+                "value-out-of-range",
+                word.span,
+                format!("`{}` is no value for `weight`", word.text),
+                format!("a whole number from -{most} to {most} is needed"),
+            );
+        }
+        let mut reverse = false;
+        for word in line.words.iter().skip(2) {
+            if word.text == "reverse" {
+                reverse = true;
+            } else {
+                let message = format!("`{}` is not known behind a weight", word.text);
+                self.error("extra-value", word.span, message, "write `weight NUMBER [reverse]`");
+            }
+        }
+        (weight.unwrap_or(0), reverse)
     }
 
     fn track_file(&mut self, statement: &Statement) -> Option<TrackFile> {
         let (name, span) = self.name(statement)?;
         let mut file = TrackFile { name, span, path: String::new(), weight: 1, reverse: false, init: None };
-        for line in self.lines(statement) {
-            if !self.understood(line, "track_file", &[keywords::TRACK_FILE]) {
-                continue;
-            }
-            match line.keyword() {
-                "file" => file.path = self.value(line).map(|w| w.text.clone()).unwrap_or_default(),
-                "weight" => (file.weight, file.reverse) = self.weight(line),
-                "init_file" => {
-                    file.init = Some(line.words.get(1).and_then(|w| w.text.parse().ok()).unwrap_or(0));
-                }
+        let entries = self.entries(statement, Context::TrackFile);
+        for (keyword, line) in &entries.lines {
+            match keyword.name {
+                "file" => file.path = self.text(line).unwrap_or_default(),
+                "weight" => (file.weight, file.reverse) = self.weight(line, i32::MAX),
+                "init_file" => file.init = Some(self.init_file(line)),
                 _ => {}
             }
         }
-        if file.path.is_empty() {
+        if statement.block.is_some() && entries.lacks("file") {
             let message = format!("track_file {} has no `file`", file.name);
             self.error("missing-keyword", span, message, "add file \"PATH\"");
         }
         Some(file)
+    }
+
+    /// `[NUMBER] [overwrite]`.
+    fn init_file(&mut self, line: &Statement) -> i32 {
+        let mut value = 0;
+        for word in line.words.iter().skip(1) {
+            match (word.text.parse(), word.text.as_str()) {
+                (Ok(number), _) => value = number,
+                (_, "overwrite") => self.error(
+                    "not-built",
+                    word.span,
+                    "`overwrite` is known but not built",
+                    "leave it out, or write the file before the agent starts",
+                ),
+                (_, other) => self.error(
+                    "value-out-of-range",
+                    word.span,
+                    format!("`{other}` is no value for `init_file`"),
+                    "a whole number is needed",
+                ),
+            }
+        }
+        value
     }
 
     fn track_process(&mut self, statement: &Statement) -> Option<TrackProcess> {
@@ -200,27 +297,28 @@ impl Checker<'_> {
             terminate_delay: Duration::ZERO,
             fork_delay: Duration::ZERO,
         };
-        for line in self.lines(statement) {
-            if !self.understood(line, "vrrp_track_process", &[keywords::TRACK_PROCESS]) {
-                continue;
-            }
-            match line.keyword() {
-                "process" => process.process = self.command(line).unwrap_or_default(),
-                "weight" => (process.weight, process.reverse) = self.weight(line),
-                "quorum" => process.quorum = self.number(line, 1, 65535).unwrap_or(1),
-                "quorum_max" => process.quorum_max = self.number(line, 0, 65535),
+        let entries = self.entries(statement, Context::TrackProcess);
+        for (keyword, line) in &entries.lines {
+            match keyword.name {
+                "process" => {
+                    self.value(line);
+                    process.process = line.words.iter().skip(1).map(|word| word.text.clone()).collect();
+                }
+                "weight" => (process.weight, process.reverse) = self.weight(line, 254),
+                "quorum" => process.quorum = self.whole(keyword, line).unwrap_or(1),
+                "quorum_max" => process.quorum_max = self.whole(keyword, line),
                 "delay" => {
-                    let delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default();
+                    let delay = self.seconds(keyword, line).unwrap_or_default();
                     (process.terminate_delay, process.fork_delay) = (delay, delay);
                 }
-                "fork_delay" => process.fork_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default(),
+                "fork_delay" => process.fork_delay = self.seconds(keyword, line).unwrap_or_default(),
                 "terminate_delay" => {
-                    process.terminate_delay = self.seconds(line, 0.0, 3600.0).unwrap_or_default();
+                    process.terminate_delay = self.seconds(keyword, line).unwrap_or_default();
                 }
                 _ => {}
             }
         }
-        if process.process.is_empty() {
+        if statement.block.is_some() && entries.lacks("process") {
             let message = format!("vrrp_track_process {} has no `process`", process.name);
             self.error("missing-keyword", span, message, "add process NAME");
         }
@@ -236,17 +334,20 @@ impl Checker<'_> {
             notify: Notify::default(),
             tracks: Tracks::default(),
         };
-        for line in self.lines(statement) {
-            if !self.understood(line, "vrrp_sync_group", &[keywords::SYNC_GROUP, keywords::SHARED]) {
-                continue;
-            }
-            if line.keyword() == "group" {
+        let entries = self.entries(statement, Context::SyncGroup);
+        for (keyword, line) in &entries.lines {
+            if keyword.name == "group" {
                 for member in self.lines(line) {
                     group.members.extend(member.words.iter().map(|w| (w.text.clone(), w.span)));
                 }
             } else {
                 self.shared(line, &mut group.notify, &mut group.tracks);
             }
+        }
+        let told = !entries.lacks("group") && !entries.lines.iter().any(|(k, _)| k.name == "group");
+        if statement.block.is_some() && group.members.is_empty() && !told {
+            let message = format!("vrrp_sync_group {} has no member", group.name);
+            self.error("missing-keyword", span, message, "add group { INSTANCE ... }, a name a line");
         }
         Some(group)
     }
@@ -258,6 +359,8 @@ impl Checker<'_> {
             "track_file" => &mut tracks.files,
             "track_process" => &mut tracks.processes,
             "track_interface" => &mut tracks.interfaces,
+            // Without a script it only asks for another word on the pipe.
+            "notify_deleted" if line.words.len() == 1 => return,
             other => {
                 let script = self.notify(line);
                 *match other {
@@ -279,10 +382,12 @@ impl Checker<'_> {
 
     /// Names that stand for something defined elsewhere.
     fn references(&mut self, configuration: &Configuration) {
-        let scripts: Vec<&str> = configuration.scripts.iter().map(|s| s.name.as_str()).collect();
-        let files: Vec<&str> = configuration.track_files.iter().map(|s| s.name.as_str()).collect();
-        let processes: Vec<&str> = configuration.track_processes.iter().map(|s| s.name.as_str()).collect();
-        let instances: Vec<&str> = configuration.instances.iter().map(|s| s.name.as_str()).collect();
+        // Sets, since there may be thousands of each.
+        let scripts: BTreeSet<&str> = configuration.scripts.iter().map(|s| s.name.as_str()).collect();
+        let files: BTreeSet<&str> = configuration.track_files.iter().map(|s| s.name.as_str()).collect();
+        let processes: BTreeSet<&str> =
+            configuration.track_processes.iter().map(|s| s.name.as_str()).collect();
+        let instances: BTreeSet<&str> = configuration.instances.iter().map(|s| s.name.as_str()).collect();
         let all = configuration.instances.iter().map(|i| &i.tracks);
         for tracks in all.chain(configuration.sync_groups.iter().map(|g| &g.tracks)) {
             for (list, known, block) in [
@@ -295,6 +400,13 @@ impl Checker<'_> {
                 }
             }
         }
+        let dynamic = configuration.global.dynamic_interfaces;
+        let all = configuration.instances.iter().map(|i| &i.tracks);
+        for tracks in all.chain(configuration.sync_groups.iter().map(|g| &g.tracks)) {
+            for track in &tracks.interfaces {
+                self.interface(&track.name, track.span, dynamic);
+            }
+        }
         for group in &configuration.sync_groups {
             for (member, span) in &group.members {
                 self.defined(member, *span, &instances, "vrrp_instance");
@@ -302,11 +414,12 @@ impl Checker<'_> {
         }
     }
 
-    fn defined(&mut self, name: &str, span: Span, known: &[&str], block: &str) {
-        if known.contains(&name) {
+    fn defined(&mut self, name: &str, span: Span, known: &BTreeSet<&str>, block: &str) {
+        if known.contains(name) {
             return;
         }
-        let help = match did_you_mean(name, known.iter().copied()) {
+        let near = (!self.findings.full()).then(|| did_you_mean(name, known.iter().copied())).flatten();
+        let help = match near {
             Some(candidate) => format!("did you mean `{candidate}`?"),
             None => format!("define it: {block} {name} {{ ... }}"),
         };
@@ -316,29 +429,93 @@ impl Checker<'_> {
     /// What may be there only once.
     fn unique(&mut self, configuration: &Configuration) {
         let instances = &configuration.instances;
-        for (i, later) in instances.iter().enumerate() {
-            for earlier in &instances[..i] {
-                let same_vrid = earlier.virtual_router_id == later.virtual_router_id
-                    && earlier.family == later.family
-                    && earlier.interface.0 == later.interface.0;
-                if earlier.name == later.name {
-                    let message = format!("two instances are named `{}`", later.name);
+        self.unique_names("vrrp_instance", instances.iter().map(|i| (i.name.as_str(), i.span)));
+        self.unique_names("vrrp_script", configuration.scripts.iter().map(|s| (s.name.as_str(), s.span)));
+        self.unique_names("track_file", configuration.track_files.iter().map(|s| (s.name.as_str(), s.span)));
+        let processes = configuration.track_processes.iter();
+        self.unique_names("vrrp_track_process", processes.map(|s| (s.name.as_str(), s.span)));
+        self.unique_names(
+            "vrrp_sync_group",
+            configuration.sync_groups.iter().map(|s| (s.name.as_str(), s.span)),
+        );
+        let mut routers = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        for instance in instances {
+            let (interface, _) = &instance.interface;
+            let vrid = instance.virtual_router_id.get();
+            let key = (interface.as_str(), instance.family == Family::Ipv6, vrid);
+            if let Some(earlier) = routers.insert(key, instance) {
+                let message = format!(
+                    "{} and {} both use VRID {vrid} for {} on {interface}",
+                    earlier.name, instance.name, instance.family,
+                );
+                self.push(
+                    Diagnostic::new(Severity::Error, "duplicate-vrid", instance.span, message)
+                        .related(earlier.span, "the other one")
+                        .help("give one another virtual_router_id, on every router that has it"),
+                );
+            }
+            for address in instance.addresses.iter().chain(&instance.excluded) {
+                let interface = address.interface.as_deref().unwrap_or(interface);
+                let earlier = addresses.insert((address.address, interface), (instance, address.span));
+                if let Some((earlier, span)) = earlier.filter(|(earlier, _)| earlier.name != instance.name) {
+                    let message = format!("{} is an address of {} too", address.address, earlier.name);
                     self.push(
-                        Diagnostic::new(Severity::Error, "duplicate-name", later.span, message)
-                            .related(earlier.span, "the other one")
-                            .help("names tell instances apart on reload: rename one"),
-                    );
-                } else if same_vrid {
-                    let message = format!(
-                        "{} and {} both use VRID {} for {} on {}",
-                        earlier.name, later.name, later.virtual_router_id, later.family, later.interface.0
-                    );
-                    self.push(
-                        Diagnostic::new(Severity::Error, "duplicate-vrid", later.span, message)
-                            .related(earlier.span, "the other one")
-                            .help("give one another virtual_router_id, on every router that has it"),
+                        Diagnostic::new(Severity::Error, "duplicate-address", address.span, message)
+                            .related(span, "the other one")
+                            .help(
+                                "two virtual routers would add and remove it against each other: remove one",
+                            ),
                     );
                 }
+            }
+        }
+    }
+
+    fn unique_names<'n>(&mut self, block: &str, names: impl Iterator<Item = (&'n str, Span)>) {
+        let mut seen = BTreeMap::new();
+        for (name, span) in names {
+            if let Some(first) = seen.insert(name, span) {
+                let message = format!("two {block} are named `{name}`");
+                self.push(
+                    Diagnostic::new(Severity::Error, "duplicate-name", span, message)
+                        .related(first, "the other one")
+                        .help("rename one"),
+                );
+            }
+        }
+    }
+
+    /// What members of a group may not do.
+    fn groups(&mut self, configuration: &Configuration) {
+        let mut member_of = BTreeMap::new();
+        for group in &configuration.sync_groups {
+            for (member, span) in &group.members {
+                if let Some((other, first)) = member_of.insert(member.as_str(), (&group.name, *span)) {
+                    let message = format!("`{member}` is in the group {other} already");
+                    self.push(
+                        Diagnostic::new(Severity::Error, "two-groups", *span, message)
+                            .related(first, "here")
+                            .help("a virtual router moves with one group: remove it from the other"),
+                    );
+                }
+            }
+        }
+        for instance in &configuration.instances {
+            let Some((group, _)) = member_of.get(instance.name.as_str()) else { continue };
+            let tracks = &instance.tracks;
+            let all =
+                tracks.scripts.iter().chain(&tracks.files).chain(&tracks.processes).chain(&tracks.interfaces);
+            for track in all.filter(|track| track.weight.is_some_and(|weight| weight != 0)) {
+                self.warning(
+                    "weight-in-group",
+                    track.span,
+                    format!(
+                        "{} is in the group {group}: keepalived takes this weight as 0, here it counts",
+                        instance.name
+                    ),
+                    format!("track it in the group {group}, or without a weight"),
+                );
             }
         }
     }

@@ -40,14 +40,34 @@ pub struct GlobalDefs {
     pub startup_delay: Duration,
     /// `vrrp_rt_priority`: run the protocol in the real-time class.
     pub realtime_priority: Option<u8>,
+    /// `enable_script_security`: a script that others may write is an error.
+    pub script_security: bool,
+    /// `vrrp_priority`: the agent's nice value.
+    pub nice: Option<i8>,
+    /// `vrrp_cpu_affinity`: the CPUs that the agent runs on; empty is all.
+    pub cpu_affinity: Vec<u32>,
+    /// `vrrp_rlimit_rttime`: how long the real-time thread may run without sleeping.
+    pub realtime_limit: Option<Duration>,
     /// `vrrp_no_swap`.
     pub no_swap: bool,
     /// `net_namespace`.
     pub network_namespace: Option<String>,
     /// `notify_fifo`, `vrrp_notify_fifo`.
     pub notify_fifo: Option<String>,
+    /// `notify_fifo_script`, `vrrp_notify_fifo_script`: started once, with the pipe's path behind its arguments.
+    pub notify_fifo_script: Option<NotifyScript>,
+    /// `state_dump_file`: where SIGUSR1 writes.
+    pub state_dump_file: Option<String>,
+    /// `stats_dump_file`: where SIGUSR2 writes.
+    pub stats_dump_file: Option<String>,
+    /// `json_dump_file`: where the JSON signal writes.
+    pub json_dump_file: Option<String>,
     /// `vrrp_mcast_group4`, `vrrp_mcast_group6`.
     pub multicast_group: [Option<IpAddr>; 2],
+    /// `vrrp_down_timer_adverts`.
+    pub down_timer_adverts: Option<u8>,
+    /// `vrrp_higher_prio_send_advert`.
+    pub higher_prio_send_advert: Option<bool>,
     /// `vrrp_lower_prio_no_advert`.
     pub lower_prio_no_advert: bool,
     /// `vrrp_check_unicast_src`.

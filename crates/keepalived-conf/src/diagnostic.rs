@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::reader::is_secret;
 use crate::source::{Sources, Span};
 
 /// How bad it is.
@@ -26,6 +27,89 @@ impl Severity {
             Self::Note => "note",
         }
     }
+}
+
+/// More than this is no help to anybody.
+const MOST: usize = 200;
+
+/// What has been found so far.
+#[derive(Default, Debug)]
+pub(crate) struct Findings {
+    list: Vec<Diagnostic>,
+    error: bool,
+    left_out: usize,
+}
+
+impl Findings {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        // The first error is never left out: it decides whether there is a configuration.
+        let error = diagnostic.severity == Severity::Error;
+        if self.full() && (self.error || !error) {
+            self.left_out += 1;
+            return;
+        }
+        self.error |= error;
+        self.list.push(diagnostic);
+    }
+
+    /// Whether there are so many that no work should go into more.
+    pub(crate) fn full(&self) -> bool {
+        self.list.len() >= MOST
+    }
+
+    /// Whether there was nothing to read.
+    pub(crate) fn unreadable(&self) -> bool {
+        self.list.iter().any(|d| d.id == "cannot-read")
+    }
+
+    /// In the order of the text.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        if self.left_out > 0
+            && let Some(last) = self.list.iter().map(|d| d.span).max()
+        {
+            let message = format!("{} more findings are not shown", self.left_out);
+            self.list.push(Diagnostic::new(Severity::Note, "more", last, message));
+        }
+        self.list.sort_by(|a, b| a.span.cmp(&b.span).then(a.severity.cmp(&b.severity)));
+        self.list.dedup();
+        self.list
+    }
+}
+
+/// A finding with its place in words, for machines.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Report<'a> {
+    /// A stable name for the kind of finding.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file.
+    pub file: &'a str,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The bytes of the file, from 0, the end not included.
+    pub bytes: [u32; 2],
+    /// What is wrong, and why.
+    pub message: &'a str,
+    /// What mends it.
+    pub help: Option<&'a str>,
+    /// Another place that has to do with it.
+    pub related: Option<Related<'a>>,
+}
+
+/// The other place of a [`Report`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Related<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is there.
+    pub message: &'a str,
 }
 
 /// One finding.
@@ -78,6 +162,25 @@ impl Diagnostic {
         text
     }
 
+    /// The same for machines.
+    pub fn report<'a>(&'a self, sources: &'a Sources) -> Report<'a> {
+        let (line, column, _) = sources.locate(self.span);
+        Report {
+            id: self.id,
+            severity: self.severity,
+            file: sources.path(self.span.file),
+            line,
+            column,
+            bytes: [self.span.start, self.span.end],
+            message: &self.message,
+            help: self.help.as_deref(),
+            related: self.related.as_ref().map(|(span, message)| {
+                let (line, column, _) = sources.locate(*span);
+                Related { file: sources.path(span.file), line, column, message }
+            }),
+        }
+    }
+
     /// Several lines, with the line of the configuration and the place marked.
     pub fn render(&self, sources: &Sources) -> String {
         let mut text = format!("{}[{}]: {}\n", self.severity.word(), self.id, self.message);
@@ -94,16 +197,44 @@ impl Diagnostic {
 
 fn mark(text: &mut String, sources: &Sources, span: Span, arrow: &str, label: &str) {
     let (line, column, content) = sources.locate(span);
+    let content = shown(content);
     let path = sources.path(span.file);
-    let width = usize::try_from(span.end.saturating_sub(span.start)).unwrap_or(1);
-    let width = width.clamp(1, content.len().saturating_sub(column - 1).max(1));
+    let marked = sources.text(span.file).get(to_usize(span.start)..to_usize(span.end)).unwrap_or("");
+    let width = marked.lines().next().unwrap_or("").chars().count();
+    let width = width.clamp(1, content.chars().count().saturating_sub(column - 1).max(1));
     // Tabs stay tabs, so that the mark stands under its word.
     let indent: String =
         content.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let label = if label.is_empty() { String::new() } else { format!(" {label}") };
     // Writing to a String cannot fail.
     let _ = writeln!(text, "    {arrow} {path}:{line}:{column}");
     let _ = writeln!(text, "{line:>4} | {content}");
-    let _ = writeln!(text, "     | {indent}{} {label}", "^".repeat(width));
+    let _ = writeln!(text, "     | {indent}{}{label}", "^".repeat(width));
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A line as it may be shown: control characters replaced, a password covered.
+fn shown(line: &str) -> String {
+    let visible = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+    if !is_secret(line) {
+        return line.chars().map(visible).collect();
+    }
+    let mut words = 0;
+    let mut blank = true;
+    line.chars()
+        .map(|c| {
+            if c.is_whitespace() || c == '{' || c == '}' {
+                blank = true;
+                return visible(c);
+            }
+            words += usize::from(std::mem::replace(&mut blank, false));
+            // The keyword may be seen, nothing behind it.
+            if words > 1 { '*' } else { c }
+        })
+        .collect()
 }
 
 /// The candidate that `word` was most likely meant to be.

@@ -1,5 +1,6 @@
 //! `vrrp_instance`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use vrrp::{AdvertInterval, ChecksumForm, Family, Priority, Version, VirtualRoute
 use crate::configuration::{
     Fallibility, Garp, GlobalDefs, Notify, Peer, State, Tracks, VirtualAddress, VrrpInstance,
 };
-use crate::keywords;
+use crate::diagnostic::{Diagnostic, Severity, did_you_mean};
+use crate::keywords::{Context, Keyword};
 use crate::source::Span;
 use crate::tree::{Statement, Word};
-use crate::values::Checker;
+use crate::values::{Checker, Entries};
 
 /// What was read, before it is put together.
 #[derive(Default)]
@@ -20,12 +22,10 @@ struct Draft {
     state_given: bool,
     interface: Option<Word>,
     vrid: Option<u8>,
-    vrid_seen: bool,
     priority: Option<u8>,
     advert_int: Option<(Duration, Span)>,
     version: Option<(Version, Span)>,
     addresses: Vec<VirtualAddress>,
-    addresses_seen: bool,
     no_addresses: bool,
     excluded: Vec<VirtualAddress>,
     source: Option<(IpAddr, Span)>,
@@ -52,16 +52,18 @@ impl Checker<'_> {
         let word = self.value(statement)?;
         let (name, span) = (word.text.clone(), word.span);
         let mut draft = Draft::default();
-        for line in self.lines(statement) {
-            if self.understood(line, "vrrp_instance", &[keywords::INSTANCE, keywords::SHARED]) {
-                self.instance_line(line, &mut draft);
-            }
+        let entries = self.entries(statement, Context::Instance);
+        for (keyword, line) in &entries.lines {
+            self.instance_line(keyword, line, &mut draft);
+        }
+        if statement.block.is_some() {
+            self.required(&name, span, &entries, &draft);
         }
         self.finish(name, span, draft, global)
     }
 
-    fn instance_line(&mut self, line: &Statement, draft: &mut Draft) {
-        match line.keyword() {
+    fn instance_line(&mut self, keyword: &Keyword, line: &Statement, draft: &mut Draft) {
+        match keyword.name {
             "state" => self.state(line, draft),
             "interface" => {
                 draft.interface = self.value(line).cloned();
@@ -75,16 +77,14 @@ impl Checker<'_> {
                 }
             }
             "virtual_router_id" => {
-                draft.vrid_seen = true;
-                draft.vrid = self.number(line, 1, 255);
+                draft.vrid = self.whole(keyword, line);
             }
-            "priority" => draft.priority = self.number(line, 1, 255),
+            "priority" => draft.priority = self.whole(keyword, line),
             "advert_int" => {
-                draft.advert_int = self.seconds(line, 0.0, 255.0).map(|d| (d, line.span()));
+                draft.advert_int = self.seconds(keyword, line).map(|d| (d, line.span()));
             }
-            "version" => draft.version = self.version(line).map(|v| (v, line.span())),
+            "version" => draft.version = self.version(keyword, line).map(|v| (v, line.span())),
             "virtual_ipaddress" => {
-                draft.addresses_seen = true;
                 for entry in self.lines(line) {
                     draft.addresses.extend(self.virtual_address(entry));
                 }
@@ -101,7 +101,7 @@ impl Checker<'_> {
             }
             "unicast_peer" => draft.peers = Some(self.peers(line)),
             "check_unicast_src" => draft.check_unicast_src = Some(self.switch(line)),
-            "unicast_ttl" => draft.unicast_ttl = self.number(line, 1, 255),
+            "unicast_ttl" => draft.unicast_ttl = self.whole(keyword, line),
             "mcast_dst_ip" => {
                 let word = self.value(line).cloned();
                 draft.multicast_group = word.and_then(|w| Some((self.address(&w)?, w.span)));
@@ -118,19 +118,19 @@ impl Checker<'_> {
             "nopreempt" => draft.nopreempt = Some(line.span()),
             "preempt" => draft.nopreempt = None,
             "preempt_delay" => {
-                draft.preempt_delay = self.seconds(line, 0.0, 3600.0).map(|d| (d, line.span()));
+                draft.preempt_delay = self.seconds(keyword, line).map(|d| (d, line.span()));
             }
-            "down_timer_adverts" => draft.down_timer_adverts = self.number(line, 1, 100),
+            "down_timer_adverts" => draft.down_timer_adverts = self.whole(keyword, line),
             "lower_prio_no_advert" => draft.lower_prio_no_advert = Some(self.switch(line)),
             "higher_prio_send_advert" => draft.higher_prio_send_advert = Some(self.switch(line)),
             "owner_ignore_adverts" => draft.owner_ignore_adverts = true,
             "dont_track_primary" => draft.link = Fallibility::Ignore,
-            "garp_master_delay" => draft.garp.delay = self.seconds(line, 0.0, 3600.0),
-            "garp_master_repeat" => draft.garp.repeat = self.number(line, 1, 255),
-            "garp_master_refresh" => draft.garp.refresh = self.seconds(line, 0.0, 86400.0),
-            "garp_master_refresh_repeat" => draft.garp.refresh_repeat = self.number(line, 1, 255),
-            "garp_lower_prio_delay" => draft.garp.lower_prio_delay = self.seconds(line, 0.0, 3600.0),
-            "garp_lower_prio_repeat" => draft.garp.lower_prio_repeat = self.number(line, 0, 255),
+            "garp_master_delay" => draft.garp.delay = self.seconds(keyword, line),
+            "garp_master_repeat" => draft.garp.repeat = self.whole(keyword, line),
+            "garp_master_refresh" => draft.garp.refresh = self.seconds(keyword, line),
+            "garp_master_refresh_repeat" => draft.garp.refresh_repeat = self.whole(keyword, line),
+            "garp_lower_prio_delay" => draft.garp.lower_prio_delay = self.seconds(keyword, line),
+            "garp_lower_prio_repeat" => draft.garp.lower_prio_repeat = self.whole(keyword, line),
             _ => self.shared(line, &mut draft.notify, &mut draft.tracks),
         }
     }
@@ -152,12 +152,11 @@ impl Checker<'_> {
                 State::Backup
             }
             other => {
-                self.error(
-                    "value-out-of-range",
-                    word.span,
-                    format!("`{other}` is no state"),
-                    "MASTER or BACKUP",
-                );
+                let help = match did_you_mean(other, ["MASTER", "BACKUP"].into_iter()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "MASTER or BACKUP".to_owned(),
+                };
+                self.error("value-out-of-range", word.span, format!("`{other}` is no state"), help);
                 State::Backup
             }
         };
@@ -219,30 +218,22 @@ impl Checker<'_> {
 
     fn authentication(&mut self, line: &Statement, draft: &mut Draft) {
         let mut password = None;
-        for entry in self.lines(line) {
-            match entry.keyword() {
-                "auth_type" => {
-                    let kind = self.value(entry).cloned();
-                    if let Some(kind) = kind.filter(|k| k.text != "PASS") {
-                        self.error(
-                            "authentication",
-                            kind.span,
-                            format!("auth_type {} is not spoken (RFC 3768 removed it)", kind.text),
-                            "use PASS on all routers, or VRRPv3 without authentication",
-                        );
-                    }
-                }
-                "auth_pass" => password = self.value(entry).cloned(),
-                other => {
-                    let message = format!("unknown keyword `{other}` in authentication");
-                    self.error(
-                        "unknown-keyword",
-                        entry.span(),
-                        message,
-                        "auth_type PASS and auth_pass are understood",
-                    );
-                }
+        let entries = self.entries(line, Context::Authentication);
+        for (keyword, entry) in &entries.lines {
+            let value = self.value(entry).cloned();
+            if keyword.name == "auth_pass" {
+                password = value;
+            } else if let Some(kind) = value.filter(|kind| kind.text != "PASS") {
+                self.error(
+                    "authentication",
+                    kind.span,
+                    format!("auth_type {} is not spoken (RFC 3768 removed it)", kind.text),
+                    "use PASS on all routers, or VRRPv3 without authentication",
+                );
             }
+        }
+        if password.is_none() && !entries.lacks("auth_pass") {
+            return;
         }
         let Some(password) = password else {
             self.error(
@@ -259,7 +250,7 @@ impl Checker<'_> {
                 "password-cut",
                 password.span,
                 "auth_pass is cut to 8 bytes, as keepalived does",
-                "use 8 characters on all routers",
+                "use at most 8 characters, the same on all routers",
             );
         }
         let mut bytes = [0; 8];
@@ -267,6 +258,41 @@ impl Checker<'_> {
             *to = from;
         }
         draft.authentication = Some((bytes, line.span()));
+    }
+
+    /// What no virtual router can do without.
+    fn required(&mut self, name: &str, span: Span, entries: &Entries<'_>, draft: &Draft) {
+        if entries.lacks("interface") {
+            self.error(
+                "missing-keyword",
+                span,
+                format!("{name} has no `interface`"),
+                "name the interface that the adverts travel on",
+            );
+        }
+        if entries.lacks("virtual_router_id") {
+            self.error(
+                "missing-keyword",
+                span,
+                format!("{name} has no `virtual_router_id`"),
+                "add a number from 1 to 255, the same on all routers and on no other virtual router of this link",
+            );
+        }
+        let blocks = entries.lines.iter().filter(|(keyword, _)| keyword.name == "virtual_ipaddress");
+        // If there are lines, what is wrong with each has been said.
+        let empty = blocks.clone().all(|(_, line)| line.block.as_ref().is_some_and(Vec::is_empty));
+        if !draft.no_addresses
+            && draft.addresses.is_empty()
+            && empty
+            && (entries.lacks("virtual_ipaddress") || blocks.count() > 0)
+        {
+            self.error(
+                "missing-keyword",
+                span,
+                format!("{name} has no virtual_ipaddress"),
+                "add the address, or no_virtual_ipaddress if there is to be none",
+            );
+        }
     }
 
     fn finish(
@@ -277,28 +303,6 @@ impl Checker<'_> {
         global: &GlobalDefs,
     ) -> Option<VrrpInstance> {
         let interface = draft.interface.as_ref().map(|w| (w.text.clone(), w.span));
-        if interface.is_none() {
-            self.error(
-                "missing-keyword",
-                span,
-                format!("{name} has no `interface`"),
-                "name the interface that the adverts travel on",
-            );
-        }
-        if draft.vrid.is_none() && !draft.vrid_seen {
-            self.error("missing-keyword", span, format!("{name} has no `virtual_router_id`"), "add a number from 1 to 255, the same on all routers and on no other virtual router of this link");
-        }
-        if draft.addresses.is_empty()
-            && !draft.no_addresses
-            && !(draft.addresses_seen && self.has_error_in(span))
-        {
-            self.error(
-                "missing-keyword",
-                span,
-                format!("{name} has no virtual_ipaddress"),
-                "add the address, or no_virtual_ipaddress if there is to be none",
-            );
-        }
         let family = draft
             .addresses
             .first()
@@ -310,11 +314,11 @@ impl Checker<'_> {
         let advert_int = self.interval(&draft, version);
         let authentication = match draft.authentication {
             Some((_, at)) if version == Version::V3 => {
-                self.warning(
+                self.error(
                     "authentication",
                     at,
-                    "VRRPv3 has no authentication: this block has no effect",
-                    "remove it; restrict who can send protocol 112 instead",
+                    "VRRPv3 has no authentication; keepalived leaves it out in silence",
+                    "remove the block on all routers, and restrict who can send protocol 112 instead",
                 );
                 None
             }
@@ -338,6 +342,29 @@ impl Checker<'_> {
                 "keepalived ignores `nopreempt` with `state MASTER`; here it counts",
                 "write `state BACKUP` on all routers",
             );
+        }
+        if priority == Priority::OWNER
+            && draft.priority.is_some()
+            && [&draft.tracks.scripts, &draft.tracks.files, &draft.tracks.processes]
+                .iter()
+                .any(|tracks| !tracks.is_empty())
+        {
+            self.warning(
+                "priority-owner",
+                span,
+                format!(
+                    "{name} has priority 255, the address owner's: weights of what it tracks change nothing"
+                ),
+                "give a priority below 255",
+            );
+        }
+        if let Some((name, span)) = &interface {
+            self.interface(name, *span, global.dynamic_interfaces);
+        }
+        for address in draft.addresses.iter().chain(&draft.excluded) {
+            if let Some(interface) = &address.interface {
+                self.interface(interface, address.span, global.dynamic_interfaces);
+            }
         }
         Some(VrrpInstance {
             name,
@@ -363,20 +390,18 @@ impl Checker<'_> {
             authentication,
             preempt: draft.nopreempt.is_none(),
             preempt_delay: draft.preempt_delay.map_or(Duration::ZERO, |(d, _)| d),
-            down_timer_adverts: draft.down_timer_adverts.unwrap_or(3),
+            down_timer_adverts: draft.down_timer_adverts.or(global.down_timer_adverts).unwrap_or(3),
             answer_lower_priority: !draft.lower_prio_no_advert.unwrap_or(global.lower_prio_no_advert),
-            higher_prio_send_advert: draft.higher_prio_send_advert.unwrap_or(true),
+            higher_prio_send_advert: draft
+                .higher_prio_send_advert
+                .or(global.higher_prio_send_advert)
+                .unwrap_or(true),
             owner_ignore_adverts: draft.owner_ignore_adverts,
             link: draft.link,
             tracks: draft.tracks,
             garp: draft.garp.or(global.garp),
             notify: draft.notify,
         })
-    }
-
-    /// Whether something behind `span` is wrong already: what follows from it need not be said again.
-    fn has_error_in(&self, span: Span) -> bool {
-        self.diagnostics.iter().any(|d| d.severity == crate::Severity::Error && d.span > span)
     }
 
     fn families(&mut self, name: &str, draft: &Draft, family: Family) {
@@ -390,6 +415,21 @@ impl Checker<'_> {
                 ),
                 "move it to virtual_ipaddress_excluded, or to an instance of its own in a vrrp_sync_group",
             );
+        }
+        let mut seen = BTreeMap::new();
+        for address in draft.addresses.iter().chain(&draft.excluded) {
+            if let Some(first) = seen.insert((address.address, address.interface.as_deref()), address.span) {
+                self.push(
+                    Diagnostic::new(
+                        Severity::Error,
+                        "duplicate-address",
+                        address.span,
+                        format!("{} is an address of {name} twice", address.address),
+                    )
+                    .related(first, "the other one")
+                    .help("remove one of them"),
+                );
+            }
         }
         if draft.addresses.len() > 255 {
             let span = draft.addresses[255].span;
@@ -434,6 +474,11 @@ impl Checker<'_> {
                     "VRRPv2 exists for IPv4 only",
                     "remove the line, or write `version 3`",
                 );
+                Version::V3
+            }
+            (Family::Ipv6, None) if global.version == Some(Version::V2) => {
+                let span = draft.addresses.first().map_or_else(Span::default, |a| a.span);
+                self.note("version", span, "vrrp_version 2 counts for IPv4 only: this instance uses VRRPv3");
                 Version::V3
             }
             (Family::Ipv6, _) => Version::V3,

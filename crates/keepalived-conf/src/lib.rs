@@ -1,15 +1,21 @@
 //! keepalived.conf, the VRRP half.
 //!
-//! [`parse`] goes from text to a [`Configuration`] or to every [`Diagnostic`] at once: words with their
-//! places ([`source`]), a tree of statements and blocks ([`tree`]), then the checks that know the language
-//! ([`keywords`] is its table). Nothing here touches the host: files come through a [`FileLoader`].
+//! [`read`] goes from text to a [`Configuration`] or to every [`Diagnostic`] at once: tokens that cover every byte
+//! ([`lexer`]), the lines that count after includes, definitions, conditions and generators (`reader`), a tree of
+//! statements and blocks with their places ([`tree`]), then the checks that know the language ([`keywords`] is its
+//! table). Nothing here touches the host by itself: files come through a [`FileLoader`], of which [`FileSystem`]
+//! is the one for this host.
 #![forbid(unsafe_code)]
 
 mod check;
 mod configuration;
 mod diagnostic;
+mod file_system;
 mod instance;
 pub mod keywords;
+pub mod lexer;
+mod line;
+mod reader;
 pub mod source;
 pub mod tree;
 mod values;
@@ -18,10 +24,25 @@ pub use configuration::{
     Configuration, Fallibility, Garp, GlobalDefs, Notify, NotifyScript, Peer, State, SyncGroup, Track,
     TrackFile, TrackProcess, Tracks, VirtualAddress, VrrpInstance, VrrpScript,
 };
-pub use diagnostic::{Diagnostic, Severity};
-pub use source::{FileLoader, Sources, Span};
+pub use diagnostic::{Diagnostic, Related, Report, Severity};
+pub use file_system::FileSystem;
+pub use source::{FileLoader, Program, Sources, Span};
 
-/// What [`parse`] found.
+use diagnostic::Findings;
+use tree::Statement;
+
+/// What a configuration is read with.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Where files come from, and what is known of programs.
+    pub loader: &'a dyn FileLoader,
+    /// What `@ID` lines are compared with and `${_INSTANCE}` stands for: `-i`, else the host's name.
+    pub config_id: Option<&'a str>,
+    /// The links of this host; `None` leaves the names of interfaces unchecked.
+    pub interfaces: Option<&'a [String]>,
+}
+
+/// What [`read`] found.
 #[derive(Debug)]
 pub struct Outcome {
     /// `None` if there is an error.
@@ -30,6 +51,8 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The files that were read, for rendering.
     pub sources: Sources,
+    /// What was read, before its meaning was looked at.
+    pub tree: Vec<Statement>,
 }
 
 impl Outcome {
@@ -39,13 +62,24 @@ impl Outcome {
     }
 }
 
-/// Reads the configuration at `path`. `config_id` is what `@ID` lines are compared with (`-i`).
-pub fn parse(path: &str, loader: &dyn FileLoader, config_id: Option<&str>) -> Outcome {
-    let mut diagnostics = Vec::new();
+/// Reads the configuration at `path`.
+pub fn read(path: &str, environment: &Environment<'_>) -> Outcome {
+    let mut findings = Findings::default();
     let mut sources = Sources::default();
-    let statements = tree::read(path, loader, config_id, &mut sources, &mut diagnostics);
-    let configuration = check::configuration(&statements, &mut diagnostics);
-    diagnostics.sort_by_key(|d| d.span);
+    let tokens = reader::read(path, environment.loader, environment.config_id, &mut sources, &mut findings);
+    let unreadable = findings.unreadable();
+    let tree = tree::build(tokens, &mut findings);
+    let configuration = if unreadable {
+        Configuration::default()
+    } else {
+        check::configuration(&tree, environment, &mut findings)
+    };
+    let diagnostics = findings.finish();
     let bad = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    Outcome { configuration: (!bad).then_some(configuration), diagnostics, sources }
+    Outcome { configuration: (!bad).then_some(configuration), diagnostics, sources, tree }
+}
+
+/// As [`read`], with the names of interfaces unchecked.
+pub fn parse(path: &str, loader: &dyn FileLoader, config_id: Option<&str>) -> Outcome {
+    read(path, &Environment { loader, config_id, interfaces: None })
 }

@@ -2,6 +2,22 @@
 
 use serde::Serialize;
 
+/// What is known of a program that a script names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Program {
+    /// Nobody looked.
+    NotLookedFor,
+    /// It can be run.
+    Runs {
+        /// Somebody who is neither root nor its user may write it, or the directory it is in.
+        writable_by_others: bool,
+    },
+    /// There is no such file.
+    Missing,
+    /// It is there, but may not be executed.
+    NotExecutable,
+}
+
 /// Reads files for the parser.
 pub trait FileLoader {
     /// The text of a file.
@@ -15,6 +31,11 @@ pub trait FileLoader {
     /// # Errors
     /// Why the pattern cannot be followed, in words.
     fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, String>;
+
+    /// What is known of a program: a path, or a name that is looked for where programs are.
+    fn program(&self, _name: &str) -> Program {
+        Program::NotLookedFor
+    }
 }
 
 /// A place: a file and the bytes in it.
@@ -38,7 +59,8 @@ impl Sources {
         u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX)
     }
 
-    pub(crate) fn text(&self, file: u16) -> &str {
+    /// The text of a file.
+    pub fn text(&self, file: u16) -> &str {
         self.0.get(usize::from(file)).map_or("", |(_, text)| text)
     }
 
@@ -57,14 +79,14 @@ impl Sources {
         self.0.get(usize::from(file)).map_or("?", |(path, _)| path)
     }
 
-    /// Line and column of a place, from 1, and the whole line.
+    /// Line and column (in characters) of a place, from 1, and the whole line.
     pub fn locate(&self, span: Span) -> (usize, usize, &str) {
         let text = self.text(span.file);
-        let start = usize::try_from(span.start).unwrap_or(0).min(text.len());
-        let before = &text.as_bytes()[..start];
-        let line = text.get(..start).unwrap_or("").matches('\n').count() + 1;
-        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let rest = text.get(line_start..).unwrap_or("");
-        (line, start - line_start + 1, rest.lines().next().unwrap_or(""))
+        let start = text.floor_char_boundary(usize::try_from(span.start).unwrap_or(usize::MAX));
+        let before = &text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
+        let content = text[line_start..].lines().next().unwrap_or("");
+        (line, before[line_start..].chars().count() + 1, content)
     }
 }

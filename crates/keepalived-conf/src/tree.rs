@@ -1,20 +1,32 @@
-//! From text to statements: words, quotes, comments, blocks, `include`, `$NAME=value` and `@ID` lines.
+//! From words and braces to statements and blocks. A brace that was forgotten is looked for where the keywords
+//! say it belongs, so that one mistake makes one error, at its own place.
 
-use std::collections::BTreeMap;
+use crate::diagnostic::{Diagnostic, Findings, Severity};
+use crate::keywords::Context;
+use crate::lexer;
+use crate::source::Span;
 
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::source::{FileLoader, Sources, Span};
-
-/// How deep includes and blocks may nest.
+/// How deep blocks may nest.
 const DEPTH_MAX: usize = 16;
 
 /// A word and its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Word {
-    /// Without quotes, with definitions put in.
+    /// Without quotes, with escapes resolved and definitions put in.
     pub text: String,
+    /// Whether it starts with a quote.
+    pub quoted: bool,
     /// Where it stands.
     pub span: Span,
+}
+
+/// What the tree is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Token {
+    Word(Word),
+    Open(Span),
+    Close(Span),
+    EndOfLine,
 }
 
 /// A line of words, with the block behind it if there is one.
@@ -38,314 +50,222 @@ impl Statement {
     }
 }
 
-/// Whether `next` is no part of the word `text`, whose last character was `last`. `${NAME}` keeps its braces.
-fn ends_word(next: char, last: char, text: &str) -> bool {
-    match next {
-        '{' => last != '$',
-        '}' => text.rfind("${").is_none_or(|at| text[at..].contains('}')),
-        other => other.is_whitespace(),
+/// Writes statements as a configuration that reads as the same statements.
+pub fn print(statements: &[Statement]) -> String {
+    fn into(statements: &[Statement], depth: usize, out: &mut String) {
+        for statement in statements {
+            let words: Vec<String> = statement.words.iter().map(|word| lexer::quote(&word.text)).collect();
+            let indent = "    ".repeat(depth);
+            out.push_str(&indent);
+            out.push_str(&words.join(" "));
+            if let Some(block) = &statement.block {
+                out.push_str(" {\n");
+                into(block, depth + 1, out);
+                out.push_str(&indent);
+                out.push('}');
+            }
+            out.push('\n');
+        }
     }
+    let mut out = String::new();
+    into(statements, 0, &mut out);
+    out
 }
 
-enum Token {
-    Word(Word),
-    Open(Span),
-    Close(Span),
-    EndOfLine,
-}
-
-/// Reads a file and what it includes.
-pub fn read(
-    path: &str,
-    loader: &dyn FileLoader,
-    config_id: Option<&str>,
-    sources: &mut Sources,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Statement> {
-    let mut reader = Reader { loader, config_id, sources, diagnostics, definitions: BTreeMap::new() };
-    let tokens = reader.file(path, None, 0);
+/// The statements that the tokens make.
+pub(crate) fn build(tokens: Vec<Token>, findings: &mut Findings) -> Vec<Statement> {
+    let count = |wanted: fn(&Token) -> bool| tokens.iter().filter(|token| wanted(token)).count();
+    let opens = count(|token| matches!(token, Token::Open(_)));
+    let closes = count(|token| matches!(token, Token::Close(_)));
+    let mut builder = Builder {
+        findings,
+        stack: vec![Frame {
+            words: Vec::new(),
+            opened: Span::default(),
+            context: Context::FILE,
+            statements: Vec::new(),
+        }],
+        words: Vec::new(),
+        missing_closes: opens.saturating_sub(closes),
+        missing_opens: closes.saturating_sub(opens),
+        too_deep: 0,
+    };
     let mut tokens = tokens.into_iter().peekable();
-    let mut statements = Vec::new();
-    loop {
-        reader.statements(&mut tokens, &mut statements, None, 0);
-        // A brace too many ended it: said, and read on.
-        if tokens.peek().is_none() {
-            return statements;
-        }
-    }
-}
-
-struct Reader<'a> {
-    loader: &'a dyn FileLoader,
-    config_id: Option<&'a str>,
-    sources: &'a mut Sources,
-    diagnostics: &'a mut Vec<Diagnostic>,
-    definitions: BTreeMap<String, String>,
-}
-
-type Tokens = std::iter::Peekable<std::vec::IntoIter<Token>>;
-
-impl Reader<'_> {
-    fn error(&mut self, id: &'static str, span: Span, message: String, help: &str) {
-        self.diagnostics.push(Diagnostic::new(Severity::Error, id, span, message).help(help));
-    }
-
-    fn file(&mut self, path: &str, included_at: Option<Span>, depth: usize) -> Vec<Token> {
-        let text = match self.loader.read(path) {
-            Ok(text) => text,
-            Err(why) => {
-                let span = included_at.unwrap_or_else(|| Span {
-                    file: self.sources.add(path, String::new()),
-                    ..Span::default()
-                });
-                self.error(
-                    "cannot-read",
-                    span,
-                    format!("cannot read {path}: {why}"),
-                    "check the path and its permissions",
-                );
-                return Vec::new();
-            }
-        };
-        let file = self.sources.add(path, text.clone());
-        let mut tokens = Vec::new();
-        let mut offset = 0_u32;
-        for line in text.split_inclusive('\n') {
-            self.line(path, file, line, offset, depth, &mut tokens);
-            tokens.push(Token::EndOfLine);
-            offset = offset.saturating_add(u32::try_from(line.len()).unwrap_or(u32::MAX));
-        }
-        tokens
-    }
-
-    fn line(
-        &mut self,
-        path: &str,
-        file: u16,
-        line: &str,
-        offset: u32,
-        depth: usize,
-        tokens: &mut Vec<Token>,
-    ) {
-        let mut words = self.words(file, line, offset);
-        // `@ID rest` counts if the id is ours, `@^ID rest` if it is not.
-        if let Some(Token::Word(first)) = words.first()
-            && let Some(condition) = first.text.strip_prefix('@')
-        {
-            let counts = match condition.strip_prefix('^') {
-                Some(id) => self.config_id != Some(id),
-                None => self.config_id == Some(condition),
-            };
-            if !counts {
-                return;
-            }
-            words.remove(0);
-        }
-        let Some(Token::Word(first)) = words.first() else {
-            tokens.extend(words);
-            return;
-        };
-        // `$NAME=value`
-        if let Some((name, value)) = first.text.strip_prefix('$').and_then(|rest| rest.split_once('=')) {
-            let mut value = value.to_owned();
-            for token in &words[1..] {
-                if let Token::Word(word) = token {
-                    if !value.is_empty() {
-                        value.push(' ');
-                    }
-                    value.push_str(&word.text);
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Word(word) => builder.word(word),
+            Token::Open(span) => builder.open(span),
+            Token::Close(span) => builder.close(span),
+            Token::EndOfLine => {
+                // The brace may stand on a later line.
+                while tokens.next_if(|token| *token == Token::EndOfLine).is_some() {}
+                if !matches!(tokens.peek(), Some(Token::Open(_))) {
+                    builder.end_of_line();
                 }
             }
-            self.definitions.insert(name.to_owned(), value);
-            return;
         }
-        if matches!(
-            first.text.as_str(),
-            "include" | "includer" | "includem" | "includew" | "includeb" | "includea"
-        ) {
-            let (keyword, span) = (first.text.clone(), first.span);
-            let Some(Token::Word(pattern)) = words.get(1) else {
-                self.error(
-                    "missing-value",
-                    span,
-                    format!("`{keyword}` without a file"),
-                    "name a file or a pattern",
-                );
-                return;
-            };
-            self.include(path, &pattern.text, pattern.span, depth, tokens);
-            return;
-        }
-        tokens.extend(words);
+    }
+    builder.finish()
+}
+
+/// A block that is open.
+struct Frame {
+    words: Vec<Word>,
+    opened: Span,
+    context: Context,
+    statements: Vec<Statement>,
+}
+
+struct Builder<'a> {
+    findings: &'a mut Findings,
+    /// The file first, the innermost open block last; never empty.
+    stack: Vec<Frame>,
+    /// The line in work.
+    words: Vec<Word>,
+    /// How many `}` the text lacks, as far as they have not been found.
+    missing_closes: usize,
+    /// How many `{`.
+    missing_opens: usize,
+    /// How many blocks beyond the depth that is read.
+    too_deep: usize,
+}
+
+impl Builder<'_> {
+    fn error(&mut self, id: &'static str, span: Span, message: String, help: String) {
+        self.findings.push(Diagnostic::new(Severity::Error, id, span, message).help(help));
     }
 
-    fn include(&mut self, from: &str, pattern: &str, span: Span, depth: usize, tokens: &mut Vec<Token>) {
-        if depth >= DEPTH_MAX {
-            self.error(
-                "include-depth",
-                span,
-                format!("`{pattern}` is included too deeply"),
-                "does a file include itself?",
+    fn context(&self) -> Context {
+        self.stack.last().map_or(Context::FILE, |frame| frame.context)
+    }
+
+    fn word(&mut self, word: Word) {
+        if self.too_deep > 0 {
+            return;
+        }
+        if self.words.is_empty() && self.missing_closes > 0 {
+            self.leave_what_cannot_hold(&word);
+        }
+        self.words.push(word);
+    }
+
+    /// Where a `}` is missing, a keyword that has no place in this block but in one around it tells where.
+    fn leave_what_cannot_hold(&mut self, word: &Word) {
+        if self.context().holds(&word.text) {
+            return;
+        }
+        let levels = self.stack.iter().rev().skip(1).position(|frame| frame.context.holds(&word.text));
+        let Some(levels) = levels.map(|levels| levels + 1).filter(|levels| *levels <= self.missing_closes)
+        else {
+            return;
+        };
+        for _ in 0..levels {
+            self.missing_closes -= 1;
+            let Some(frame) = self.stack.last() else { return };
+            let (opened, keyword) = (frame.opened, frame.words.first().map_or("", |w| &w.text));
+            let message = format!("the block of `{keyword}` is never closed");
+            let help = format!("add `}}` before `{}`, which does not belong into it", word.text);
+            self.findings.push(
+                Diagnostic::new(Severity::Error, "unclosed-block", opened, message)
+                    .related(word.span, "this stands outside it")
+                    .help(help),
             );
+            self.pop();
+        }
+    }
+
+    fn open(&mut self, span: Span) {
+        if self.too_deep > 0 || self.stack.len() > DEPTH_MAX {
+            if self.too_deep == 0 {
+                self.error(
+                    "block-depth",
+                    span,
+                    format!("more than {DEPTH_MAX} blocks within each other"),
+                    "is a `}` missing above?".into(),
+                );
+            }
+            self.too_deep += 1;
             return;
         }
-        match self.loader.expand(from, pattern) {
-            Ok(files) => {
-                for file in files {
-                    tokens.extend(self.file(&file, Some(span), depth + 1));
-                }
-            }
-            Err(why) => {
-                self.error("cannot-read", span, format!("cannot include {pattern}: {why}"), "check the path");
-            }
+        if self.words.is_empty() {
+            self.error(
+                "unexpected-brace",
+                span,
+                "a block without a keyword before it".into(),
+                "remove the brace, or name the block".into(),
+            );
+        }
+        self.push_frame(span);
+    }
+
+    fn push_frame(&mut self, opened: Span) {
+        let words = std::mem::take(&mut self.words);
+        let context = self.context().inside(words.first().map_or("", |w| &w.text));
+        self.stack.push(Frame { words, opened, context, statements: Vec::new() });
+    }
+
+    fn close(&mut self, span: Span) {
+        if self.too_deep > 0 {
+            self.too_deep -= 1;
+            return;
+        }
+        self.end_of_line();
+        if self.stack.len() > 1 {
+            self.pop();
+        } else {
+            self.error(
+                "unexpected-brace",
+                span,
+                "a `}` that closes nothing".into(),
+                "remove it, or look for the `{` that is missing above".into(),
+            );
         }
     }
 
-    fn words(&mut self, file: u16, line: &str, offset: u32) -> Vec<Token> {
-        let mut tokens = Vec::new();
-        let mut chars = line.char_indices().peekable();
-        let at = |i: usize| offset.saturating_add(u32::try_from(i).unwrap_or(u32::MAX));
-        while let Some((start, c)) = chars.next() {
-            match c {
-                '!' | '#' => break,
-                c if c.is_whitespace() => {}
-                '{' => tokens.push(Token::Open(Span { file, start: at(start), end: at(start + 1) })),
-                '}' => tokens.push(Token::Close(Span { file, start: at(start), end: at(start + 1) })),
-                _ => {
-                    let mut text = String::new();
-                    let mut quote = None;
-                    let mut next = Some((start, c));
-                    let mut end = start;
-                    while let Some((i, c)) = next {
-                        match quote {
-                            Some(q) if c == q => quote = None,
-                            None if c == '"' || c == '\'' => quote = Some(c),
-                            _ => text.push(c),
-                        }
-                        end = i + c.len_utf8();
-                        next = match chars.peek() {
-                            // `${NAME}` keeps its braces.
-                            Some((_, p)) if quote.is_some() || !ends_word(*p, c, &text) => chars.next(),
-                            _ => None,
-                        };
-                    }
-                    let span = Span { file, start: at(start), end: at(end) };
-                    if let Some(q) = quote {
-                        self.error(
-                            "unclosed-quote",
-                            span,
-                            format!("this {q} has no end on its line"),
-                            "close the quotes",
-                        );
-                    }
-                    let text = if text.starts_with('$') && text.contains('=') {
-                        text
-                    } else {
-                        self.defined(&text, span)
-                    };
-                    tokens.push(Token::Word(Word { text, span }));
-                }
-            }
+    fn end_of_line(&mut self) {
+        let Some(first) = self.words.first() else { return };
+        if self.missing_opens > 0 && self.context().opens_block(&first.text) {
+            self.missing_opens -= 1;
+            let line: Vec<&str> = self.words.iter().map(|w| w.text.as_str()).collect();
+            let message = format!("`{}` has no `{{`", line.join(" "));
+            let span = Span { end: self.words.last().map_or(first.span.end, |w| w.span.end), ..first.span };
+            self.error("missing-brace", span, message, "add it at the end of this line".into());
+            self.push_frame(span);
+            return;
         }
-        tokens
+        let words = std::mem::take(&mut self.words);
+        self.add(Statement { words, block: None });
     }
 
-    /// Puts in what `$NAME` and `${NAME}` stand for.
-    fn defined(&mut self, text: &str, span: Span) -> String {
-        if !text.contains('$') {
-            return text.to_owned();
-        }
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            let after = &rest[at + 1..];
-            let (name, behind) = match after.strip_prefix('{').and_then(|braced| braced.split_once('}')) {
-                Some(split) => split,
-                None => after
-                    .split_at(after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len())),
-            };
-            match self.definitions.get(name) {
-                Some(value) => out.push_str(value),
-                None if name.is_empty() => out.push('$'),
-                None => self.error(
-                    "undefined",
-                    span,
-                    format!("`${name}` is not defined"),
-                    "define it above: $NAME=value",
-                ),
+    fn pop(&mut self) {
+        let Some(frame) = self.stack.pop() else { return };
+        if frame.words.is_empty() {
+            // A block without a keyword, told already: what is in it is read as if it stood around it.
+            for statement in frame.statements {
+                self.add(statement);
             }
-            rest = behind;
+        } else {
+            self.add(Statement { words: frame.words, block: Some(frame.statements) });
         }
-        out.push_str(rest);
-        out
     }
 
-    fn statements(
-        &mut self,
-        tokens: &mut Tokens,
-        out: &mut Vec<Statement>,
-        opened: Option<Span>,
-        depth: usize,
-    ) {
-        let mut words: Vec<Word> = Vec::new();
-        let flush = |words: &mut Vec<Word>, out: &mut Vec<Statement>| {
-            if !words.is_empty() {
-                out.push(Statement { words: std::mem::take(words), block: None });
-            }
-        };
-        while let Some(token) = tokens.next() {
-            match token {
-                Token::Word(word) => words.push(word),
-                Token::EndOfLine => {
-                    // The brace may stand on the next line.
-                    while matches!(tokens.peek(), Some(Token::EndOfLine)) {
-                        tokens.next();
-                    }
-                    if words.is_empty() || !matches!(tokens.peek(), Some(Token::Open(_))) {
-                        flush(&mut words, out);
-                    }
-                }
-                Token::Open(span) => {
-                    if depth >= DEPTH_MAX {
-                        self.error(
-                            "block-depth",
-                            span,
-                            "blocks nest too deeply".into(),
-                            "is a `}` missing above?",
-                        );
-                        return;
-                    }
-                    let mut block = Vec::new();
-                    self.statements(tokens, &mut block, Some(span), depth + 1);
-                    if words.is_empty() {
-                        self.error(
-                            "unexpected-brace",
-                            span,
-                            "a block without a keyword before it".into(),
-                            "remove the brace, or name the block",
-                        );
-                    } else {
-                        out.push(Statement { words: std::mem::take(&mut words), block: Some(block) });
-                    }
-                }
-                Token::Close(span) => {
-                    flush(&mut words, out);
-                    if opened.is_none() {
-                        self.error(
-                            "unexpected-brace",
-                            span,
-                            "a `}` that closes nothing".into(),
-                            "remove it, or look for the `{` that is missing above",
-                        );
-                    }
-                    return;
-                }
-            }
+    fn add(&mut self, statement: Statement) {
+        if let Some(frame) = self.stack.last_mut() {
+            frame.statements.push(statement);
         }
-        flush(&mut words, out);
-        if let Some(span) = opened {
-            self.error("unclosed-block", span, "this block is never closed".into(), "add the missing `}`");
+    }
+
+    fn finish(mut self) -> Vec<Statement> {
+        self.missing_opens = 0;
+        self.end_of_line();
+        while self.stack.len() > 1 {
+            if let Some(frame) = self.stack.last() {
+                let keyword = frame.words.first().map_or(String::new(), |w| format!(" of `{}`", w.text));
+                let message = format!("the block{keyword} is never closed");
+                self.error("unclosed-block", frame.opened, message, "add the missing `}`".into());
+            }
+            self.pop();
         }
+        self.stack.pop().map(|frame| frame.statements).unwrap_or_default()
     }
 }

@@ -1,28 +1,41 @@
 //! Values of keywords: numbers, times, addresses, weights; each with the error that a wrong one deserves.
 
-use std::fmt::Display;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use vrrp::Family;
 
 use crate::configuration::{NotifyScript, Track, VirtualAddress};
-use crate::diagnostic::{Diagnostic, Severity, did_you_mean};
-use crate::keywords::{Status, status, words};
-use crate::source::Span;
+use crate::diagnostic::{Diagnostic, Findings, Severity, did_you_mean};
+use crate::keywords::{Context, Keyword, Support, Value};
+use crate::source::{FileLoader, Program, Span};
 use crate::tree::{Statement, Word};
 
-/// Collects diagnostics while statements are read.
+/// Collects findings while statements are read.
 pub(crate) struct Checker<'a> {
-    pub(crate) diagnostics: &'a mut Vec<Diagnostic>,
+    pub(crate) findings: &'a mut Findings,
+    pub(crate) loader: &'a dyn FileLoader,
+    /// The links of this host, if they are known.
+    pub(crate) interfaces: Option<&'a [String]>,
 }
 
-type Tables<'t> = &'t [&'static [(&'static str, Status)]];
+/// The lines of a block that are to be read.
+pub(crate) struct Entries<'s> {
+    pub(crate) lines: Vec<(&'static Keyword, &'s Statement)>,
+    /// Words that were probably meant: their absence need not be said again.
+    misspelt: Vec<&'static str>,
+}
+
+impl Entries<'_> {
+    /// Whether a word is missing, and has not been told of already.
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        !self.misspelt.contains(&name) && !self.lines.iter().any(|(keyword, _)| keyword.name == name)
+    }
+}
 
 impl Checker<'_> {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
+        self.findings.push(diagnostic);
     }
 
     pub(crate) fn error(
@@ -49,38 +62,107 @@ impl Checker<'_> {
         self.push(Diagnostic::new(Severity::Note, id, span, message));
     }
 
-    /// Whether a statement is to be read; if not, why not has been said.
-    pub(crate) fn understood(&mut self, statement: &Statement, block: &str, tables: Tables<'_>) -> bool {
-        let word = statement.keyword();
-        match status(word, tables) {
-            Some(Status::Understood) => true,
-            Some(Status::Harmless(why)) => {
-                self.note("no-effect", statement.span(), format!("`{word}` has no effect here: {why}"));
-                false
+    /// The lines of a block that are understood; of the others it has been said why not.
+    pub(crate) fn entries<'s>(&mut self, statement: &'s Statement, context: Context) -> Entries<'s> {
+        let lines = self.lines(statement);
+        self.known(lines, context)
+    }
+
+    pub(crate) fn known<'s>(&mut self, lines: &'s [Statement], context: Context) -> Entries<'s> {
+        let mut entries = Entries { lines: Vec::with_capacity(lines.len()), misspelt: Vec::new() };
+        for line in lines {
+            let Some(keyword) = context.keyword(line.keyword()) else {
+                entries.misspelt.extend(self.unknown(line, context));
+                continue;
+            };
+            if !self.accepted(keyword, line) {
+                continue;
             }
-            Some(Status::Refused(mend)) => {
-                self.error("not-built", statement.span(), format!("`{word}` is known but not built"), mend);
-                false
-            }
-            None => {
-                let help = match did_you_mean(word, words(tables)) {
-                    Some(candidate) => format!("did you mean `{candidate}`?"),
-                    None => format!("no such keyword in {block}; does the line belong to another block?"),
-                };
-                self.error(
-                    "unknown-keyword",
-                    statement.span(),
-                    format!("unknown keyword `{word}` in {block}"),
-                    help,
+            let earlier = entries.lines.iter().find(|(earlier, _)| std::ptr::eq(*earlier, keyword));
+            let many = matches!(keyword.value, Value::Block(_) | Value::Named(_) | Value::List(_));
+            if let Some((_, first)) = earlier.filter(|_| !many) {
+                self.findings.push(
+                    Diagnostic::new(
+                        Severity::Warning,
+                        "repeated",
+                        line.span(),
+                        format!(
+                            "`{}` stands here again: the last one counts, as in keepalived",
+                            keyword.name
+                        ),
+                    )
+                    .related(first.span(), "the first one")
+                    .help("remove one of them"),
                 );
-                false
+            }
+            entries.lines.push((keyword, line));
+        }
+        entries
+    }
+
+    /// Tells of a word that has no place here; the word that was probably meant.
+    fn unknown(&mut self, line: &Statement, context: Context) -> Option<&'static str> {
+        let word = line.keyword();
+        let block = context.name();
+        let near = (!self.findings.full()).then(|| did_you_mean(word, context.words())).flatten();
+        let elsewhere = [Context::Instance, Context::GlobalDefs, Context::Script, Context::File]
+            .into_iter()
+            .find(|other| *other != context && other.keyword(word).is_some());
+        let help = match (near, elsewhere) {
+            (_, Some(other)) => format!("`{word}` belongs into {}", other.name()),
+            (Some(near), None) => format!("did you mean `{near}`?"),
+            (None, None) => "see docs/configuration.md for what is known".to_owned(),
+        };
+        self.error("unknown-keyword", line.span(), format!("unknown keyword `{word}` in {block}"), help);
+        near
+    }
+
+    /// Whether a word that is known is to be read.
+    fn accepted(&mut self, keyword: &Keyword, line: &Statement) -> bool {
+        let name = keyword.name;
+        match keyword.support {
+            Support::Full => {}
+            Support::NoEffect(why) => {
+                self.note("no-effect", line.span(), format!("`{name}` has no effect here: {why}"));
+                return false;
+            }
+            Support::NotBuilt(mend) => {
+                self.error("not-built", line.span(), format!("`{name}` is known but not built"), mend);
+                return false;
             }
         }
+        let most = match keyword.value {
+            Value::Flag | Value::Block(_) | Value::List(_) => 1,
+            Value::Words(_) | Value::Anything => usize::MAX,
+            Value::Switch
+            | Value::Whole { .. }
+            | Value::Seconds { .. }
+            | Value::Text(_)
+            | Value::Named(_) => 2,
+        };
+        if let Some(extra) = line.words.get(most) {
+            // A password may be what is too many.
+            let what = if name == "auth_pass" { "what follows".into() } else { format!("`{}`", extra.text) };
+            let takes = if most == 1 { "no value" } else { "one value" };
+            self.error(
+                "extra-value",
+                extra.span,
+                format!("`{name}` takes {takes}: {what} is too many"),
+                "remove it, put it on a line of its own, or quote what belongs together",
+            );
+        }
+        let is_block = matches!(keyword.value, Value::Block(_) | Value::Named(_) | Value::List(_));
+        if line.block.is_some() && !is_block {
+            let message = format!("`{name}` has no block");
+            self.error("extra-block", line.span(), message, "remove the braces and what is in them");
+        }
+        true
     }
 
     /// The one value of a keyword.
     pub(crate) fn value<'s>(&mut self, statement: &'s Statement) -> Option<&'s Word> {
-        if statement.words.len() < 2 {
+        let value = statement.words.get(1).filter(|word| !word.text.is_empty());
+        if value.is_none() {
             let keyword = statement.keyword();
             self.error(
                 "missing-value",
@@ -89,48 +171,47 @@ impl Checker<'_> {
                 "write it behind the keyword",
             );
         }
-        if let Some(extra) = statement.words.get(2) {
-            self.error(
-                "extra-value",
-                extra.span,
-                format!("`{}` takes one value; `{}` is too many", statement.keyword(), extra.text),
-                "remove it, or start a new line",
-            );
-        }
-        statement.words.get(1)
+        value
     }
 
-    /// A whole number within bounds.
-    pub(crate) fn number<T>(&mut self, statement: &Statement, low: T, high: T) -> Option<T>
-    where
-        T: FromStr + PartialOrd + Display + Copy,
-    {
+    /// The one value as text.
+    pub(crate) fn text(&mut self, statement: &Statement) -> Option<String> {
+        self.value(statement).map(|word| word.text.clone())
+    }
+
+    /// A whole number within the keyword's bounds.
+    pub(crate) fn whole<T: TryFrom<i64>>(&mut self, keyword: &Keyword, statement: &Statement) -> Option<T> {
         let word = self.value(statement)?;
-        let value = word.text.parse::<T>().ok().filter(|v| *v >= low && *v <= high);
+        let Value::Whole { low, high, .. } = keyword.value else { return None };
+        let value = word.text.parse::<i64>().ok().filter(|v| (low..=high).contains(v));
         if value.is_none() {
             self.error(
                 "value-out-of-range",
                 word.span,
-                format!("`{}` is no value for `{}`", word.text, statement.keyword()),
-                format!("a number from {low} to {high} is needed"),
+                format!("`{}` is no value for `{}`", word.text, keyword.name),
+                format!("a whole number from {low} to {high} is needed"),
             );
         }
-        value
+        value.and_then(|v| T::try_from(v).ok())
     }
 
-    /// Seconds, decimals allowed.
-    pub(crate) fn seconds(&mut self, statement: &Statement, low: f64, high: f64) -> Option<Duration> {
+    /// Seconds, decimals allowed, within the keyword's bounds.
+    pub(crate) fn seconds(&mut self, keyword: &Keyword, statement: &Statement) -> Option<Duration> {
         let word = self.value(statement)?;
+        let Value::Seconds { low, high } = keyword.value else { return None };
         let parsed = word.text.parse::<f64>().ok().filter(|v| v.is_finite() && *v >= low && *v <= high);
         if parsed.is_none() {
-            let hint = match word.text.strip_suffix("ms").and_then(|ms| ms.parse::<f64>().ok()) {
-                Some(ms) => format!("the unit is the second: write {}", ms / 1000.0),
+            let in_seconds = [("ms", 1000.0), ("us", 1e6), ("s", 1.0)]
+                .into_iter()
+                .find_map(|(unit, per)| Some(word.text.strip_suffix(unit)?.parse::<f64>().ok()? / per));
+            let hint = match in_seconds {
+                Some(value) => format!("the unit is the second: write {value}"),
                 None => format!("seconds from {low} to {high} are needed"),
             };
             self.error(
                 "value-out-of-range",
                 word.span,
-                format!("`{}` is no value for `{}`", word.text, statement.keyword()),
+                format!("`{}` is no value for `{}`", word.text, keyword.name),
                 hint,
             );
         }
@@ -158,7 +239,7 @@ impl Checker<'_> {
         }
         let keyword = statement.keyword();
         let help = format!("write `{keyword} {{` and one entry a line");
-        self.error("missing-block", statement.span(), format!("`{keyword}` needs a block"), help);
+        self.error("missing-brace", statement.span(), format!("`{keyword}` has no `{{`"), help);
         &[]
     }
 
@@ -184,31 +265,83 @@ impl Checker<'_> {
             self.error("missing-value", statement.span(), "a user is needed", "write `user NAME [GROUP]`");
             return None;
         };
+        if let Some(extra) = statement.words.get(3) {
+            self.error(
+                "extra-value",
+                extra.span,
+                format!("`{}` is too many", extra.text),
+                "USER and GROUP are all",
+            );
+        }
         Some((user.text.clone(), statement.words.get(2).map(|group| group.text.clone())))
     }
 
-    /// A program and its arguments, quoted as one or written as several words.
+    /// A program and its arguments: quoted as one they are split at blanks, as keepalived does.
     pub(crate) fn command(&mut self, statement: &Statement) -> Option<Vec<String>> {
+        let keyword = statement.keyword();
         let words = statement.words.get(1..).unwrap_or_default();
-        if words.is_empty() || words.iter().all(|w| w.text.trim().is_empty()) {
+        let command = match words {
+            [] => Vec::new(),
+            [one] => self.split(one),
+            [first, second, ..] if first.quoted => {
+                self.error(
+                    "extra-value",
+                    second.span,
+                    format!("`{}` stands behind the quoted command of `{keyword}`", second.text),
+                    "put it within the quotes, or on a line of its own",
+                );
+                self.split(first)
+            }
+            [_, second, ..] => {
+                self.warning(
+                    "unquoted-arguments",
+                    second.span,
+                    format!("keepalived drops what follows the first word of `{keyword}`; here it is passed"),
+                    "put the program and its arguments in double quotes",
+                );
+                words.iter().map(|w| w.text.clone()).collect()
+            }
+        };
+        if command.is_empty() {
             self.error(
                 "missing-value",
                 statement.span(),
-                format!("`{}` without a program", statement.keyword()),
-                "name the program and its arguments",
+                format!("`{keyword}` without a program"),
+                "name the program, in quotes with its arguments",
             );
             return None;
         }
-        // Quoted as one, it is split at blanks, as keepalived does.
-        let [one] = words else { return Some(words.iter().map(|w| w.text.clone()).collect()) };
-        Some(one.text.split_whitespace().map(str::to_owned).collect())
+        Some(command)
+    }
+
+    /// A command in one word, split at blanks; single quotes hold blanks together.
+    fn split(&mut self, word: &Word) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut part: Option<String> = None;
+        let mut quoted = false;
+        for c in word.text.chars() {
+            match c {
+                '\'' => {
+                    quoted = !quoted;
+                    part.get_or_insert_default();
+                }
+                c if c.is_whitespace() && !quoted => parts.extend(part.take()),
+                c => part.get_or_insert_default().push(c),
+            }
+        }
+        parts.extend(part);
+        if quoted {
+            self.error("unclosed-quote", word.span, "a ' in the command has no end", "close it");
+        }
+        parts
     }
 
     /// A notify script: the command, quoted as one, and behind it user and group.
     pub(crate) fn notify(&mut self, statement: &Statement) -> Option<NotifyScript> {
         let words = statement.words.get(1..).unwrap_or_default();
         let span = statement.span();
-        let Some(first) = words.first() else {
+        let command = words.first().map(|first| self.split(first)).unwrap_or_default();
+        let Some(program) = command.first() else {
             self.error(
                 "missing-value",
                 span,
@@ -217,9 +350,50 @@ impl Checker<'_> {
             );
             return None;
         };
-        let command: Vec<String> = first.text.split_whitespace().map(str::to_owned).collect();
+        // keepalived starts without it, and so do deployments whose script comes later.
+        self.program(program, words[0].span, Severity::Warning);
+        if let Some(extra) = words.get(3) {
+            self.error(
+                "extra-value",
+                extra.span,
+                format!("`{}` is too many", extra.text),
+                "\"PROGRAM ARGUMENTS\" USER GROUP are all: quote the program with its arguments",
+            );
+        }
         let user = words.get(1).map(|user| (user.text.clone(), words.get(2).map(|g| g.text.clone())));
         Some(NotifyScript { command, span, user })
+    }
+
+    /// Looks whether a program can be run.
+    pub(crate) fn program(&mut self, name: &str, span: Span, severity: Severity) {
+        let (message, help) = match self.loader.program(name) {
+            Program::NotLookedFor | Program::Runs { .. } => return,
+            Program::Missing if name.contains('/') => {
+                (format!("there is no file {name}"), "check the path; is the package installed?")
+            }
+            Program::Missing => (
+                format!("there is no program {name} in PATH"),
+                "write its whole path; is the package installed?",
+            ),
+            Program::NotExecutable => (format!("{name} cannot be executed"), "chmod +x makes it executable"),
+        };
+        self.push(Diagnostic::new(severity, "program", span, message).help(help));
+    }
+
+    /// Looks whether an interface is there.
+    pub(crate) fn interface(&mut self, name: &str, span: Span, may_come_later: bool) {
+        let Some(there) = self.interfaces else { return };
+        if there.iter().any(|interface| interface == name) {
+            return;
+        }
+        let message = format!("there is no interface `{name}` on this host");
+        let near = did_you_mean(name, there.iter().map(String::as_str));
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`? There are {}", there.join(", ")),
+            None => format!("there are {}", there.join(", ")),
+        };
+        let severity = if may_come_later { Severity::Note } else { Severity::Error };
+        self.push(Diagnostic::new(severity, "no-interface", span, message).help(help));
     }
 
     /// `NAME [weight N] [reverse]`.
@@ -241,11 +415,12 @@ impl Checker<'_> {
                     }
                 }
                 "reverse" => track.reverse = true,
+                "noreverse" => track.reverse = false,
                 other => self.error(
                     "extra-value",
                     word.span,
                     format!("`{other}` is not known here"),
-                    "write `NAME [weight N] [reverse]`",
+                    "write `NAME [weight N] [reverse]`, one a line",
                 ),
             }
         }
@@ -274,7 +449,7 @@ impl Checker<'_> {
                 self.note(
                     "no-prefix",
                     first.span,
-                    format!("{address} without a prefix is taken as /{longest}"),
+                    format!("{address} without a prefix is taken as /{longest}, as keepalived does"),
                 );
                 longest
             }
@@ -330,7 +505,16 @@ impl Checker<'_> {
                 }
                 "brd" | "broadcast" => {
                     // `-` and `+` let the kernel choose.
-                    parsed.broadcast = value(self).and_then(|v| v.parse().ok());
+                    let text = value(self).unwrap_or_default();
+                    parsed.broadcast = text.parse().ok();
+                    if parsed.broadcast.is_none() && !matches!(text.as_str(), "-" | "+" | "") {
+                        self.error(
+                            "bad-address",
+                            word.span,
+                            format!("`{text}` is no broadcast address"),
+                            "write an IPv4 address, + or -",
+                        );
+                    }
                 }
                 "scope" => {
                     parsed.scope = match value(self).as_deref() {
@@ -350,10 +534,25 @@ impl Checker<'_> {
                     };
                 }
                 "-nodad" => parsed.duplicate_detection = true,
-                "nodad" | "no_track" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin"
-                | "track_group" => {
+                "nodad" | "no_track" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin" => {
                     self.note("no-effect", word.span, format!("`{}` has no effect here", word.text));
                 }
+                "preferred_lft" => {
+                    let _ = value(self);
+                    self.note("no-effect", word.span, "`preferred_lft` has no effect here");
+                }
+                "peer" | "use_vmac" | "track_group" => self.error(
+                    "not-built",
+                    word.span,
+                    format!("`{}` behind an address is known but not built", word.text),
+                    "leave it out",
+                ),
+                other if other.parse::<IpAddr>().is_ok() || other.contains('/') => self.error(
+                    "extra-value",
+                    word.span,
+                    format!("`{other}` stands on the line of another address"),
+                    "each address needs a line of its own",
+                ),
                 other => self.error(
                     "extra-value",
                     word.span,
