@@ -118,23 +118,29 @@ impl Capture {
         let mut last: BTreeMap<String, (String, usize)> = BTreeMap::new();
         let at = |moment: Moment| Millis(moment.since(self.started)).to_string();
         for seen in &record.seen {
-            let (moment, from, what) = match seen {
-                Seen::Advert(a) => (a.at, &a.from, format!("advert {a}")),
-                Seen::Announcement(a) => (a.at, &a.from, format!("announces {}", a.address)),
+            let (moment, from, what, key) = match seen {
+                Seen::Advert(a) => (a.at, &a.from, format!("advert {a}"), format!("{} adverts", a.from)),
+                Seen::Announcement(a) => {
+                    let what = format!("announces {}", a.address);
+                    (a.at, &a.from, what.clone(), format!("{} {what}", a.from))
+                }
             };
-            let key = format!("{from}{}", matches!(seen, Seen::Advert(_)));
-            // A line whenever somebody else speaks, or says something else.
             match last.get_mut(&key) {
                 Some((before, count)) if *before == what => *count += 1,
                 previous => {
-                    let repeated = previous.map_or(0, |(_, count)| *count);
-                    let _ = writeln!(text, "{:>12}  {from}: {what} (before: {repeated} more)", at(moment));
+                    let repeated = match previous {
+                        Some((_, count)) if *count > 0 => format!(" (the one before {count} times more)"),
+                        _ => String::new(),
+                    };
+                    let _ = writeln!(text, "{:>12}  {from}: {what}{repeated}", at(moment));
                     last.insert(key, (what, 0));
                 }
             }
         }
         for (key, (_, count)) in last {
-            let _ = writeln!(text, "              {key}: {count} more of the last");
+            if count > 0 {
+                let _ = writeln!(text, "              {key}: the last {count} times more");
+            }
         }
         text
     }
