@@ -286,7 +286,7 @@ pub(crate) struct QueuedAdvert {
 const EVENTS_MAX: usize = 1024;
 
 /// The queues that virtual routers write and the driver drains.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     pub(crate) adverts: VecDeque<QueuedAdvert>,
     pub(crate) effects: VecDeque<Effect>,

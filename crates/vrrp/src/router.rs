@@ -44,7 +44,7 @@ pub enum AddError {
 /// - *Inputs* are `handle_*`, `set_*` and the operator's `add`, `remove`, `reconfigure`, `release`, `start`.
 /// - *Outputs* are `poll_*`.
 /// - *Getters* take `&self`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct VrrpRouter {
     slots: Vec<Option<Box<VirtualRouter>>>,
     by_id: HashMap<(IfIndex, Family, VirtualRouterId), VrIndex>,

@@ -82,7 +82,7 @@ impl TimerTable {
 
 /// A binary heap over (deadline, virtual router) in which a virtual router's place is known, so that its
 /// deadline can be moved. It does not allocate once every index has been seen.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DeadlineHeap {
     heap: Vec<(Instant, u32)>,
     place: Vec<u32>,

@@ -101,6 +101,11 @@ impl VirtualRouter {
             Some(Linger::Inherited) => {}
             Some(Linger::Handover { .. } | Linger::Succeeded { .. }) | None => return,
         }
+        self.linger_for_successor(at);
+    }
+
+    /// Its first advert was received at `at`; its announcement follows.
+    pub(super) fn linger_for_successor(&mut self, at: Instant) {
         let longest = if self.announcements_watched { LINGER_UNANNOUNCED } else { LINGER_UNWATCHED };
         self.linger = Some(Linger::Succeeded { latest: at + longest });
         self.timers.set(Timer::Linger, at + longest);

@@ -172,6 +172,8 @@ impl VirtualRouter {
                 // addresses again, and the clients go on sending to us.
                 self.queue_adverts(false, now, out);
             }
+            // It sent its advert before it had the addresses: they stay until it has announced them.
+            self.linger_for_successor(at);
             self.become_backup(now, Reason::OutrankedBy(peer), out);
             self.follow(at, now, peer, advert, out);
             return;
