@@ -9,7 +9,7 @@ mod client;
 mod server;
 
 pub use client::{Agent, Target, discover};
-pub use server::Server;
+pub use server::{Server, make_runtime_directory};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,8 @@ pub enum Response {
     },
     /// To [`Request::Status`].
     Status(Box<AgentStatus>),
+    /// To [`Request::Events`]: what happens from now on follows.
+    Listening,
     /// One event.
     Event(Event),
     /// To [`Request::Handover`].
@@ -170,6 +172,9 @@ pub struct AddressStatus {
     pub interface: String,
     /// Whether the kernel has it there, asked just now.
     pub installed: bool,
+    /// Whether somebody else configured it there: the agent never removes it.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 /// Counters of a virtual router.

@@ -32,9 +32,8 @@ impl Server {
     /// # Errors
     /// If the directory or the socket cannot be made.
     pub fn start(directory: &Path, network_namespace: u64, handler: Arc<Handler>) -> std::io::Result<Self> {
-        if !directory.exists() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
-        }
+        make_runtime_directory(directory)?;
+        remove_orphans(directory, network_namespace);
         let path = directory.join(format!("{network_namespace}-{}.sock", std::process::id()));
         // Only a process of our number can have left it, and that is gone.
         let _ = std::fs::remove_file(&path);
@@ -50,6 +49,33 @@ impl Server {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Makes the directory for sockets and state files, for its owner and group only, unless it is there.
+///
+/// # Errors
+/// What the kernel says.
+pub fn make_runtime_directory(directory: &Path) -> std::io::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(directory)
+}
+
+/// Sockets of killed agents of this network namespace: nobody listens there, and nobody will.
+fn remove_orphans(directory: &Path, network_namespace: u64) {
+    let prefix = format!("{network_namespace}-");
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let refused = || {
+            UnixStream::connect(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused)
+        };
+        if name.starts_with(&prefix) && name.ends_with(".sock") && refused() {
+            // Gone already is as good.
+            let _ = std::fs::remove_file(&path);
+        }
     }
 }
 

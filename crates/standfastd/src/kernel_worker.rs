@@ -1,7 +1,11 @@
-//! The kernel worker: puts addresses on interfaces, takes them off, announces them, and tells what the
-//! kernel did by itself. It may wait for the kernel; the protocol thread goes on meanwhile.
+//! The kernel worker: puts addresses on interfaces, takes them off, announces them, listens for others that
+//! announce them, and tells what the kernel did by itself. It may wait for the kernel; the protocol thread
+//! goes on meanwhile.
+//!
+//! An address that was there already and is not marked as ours belongs to somebody else: it is announced while
+//! the virtual router is Active, and never taken off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -12,8 +16,14 @@ use std::time::{Duration, Instant};
 use vrrp::{Effect, IfIndex, MacAddress, VrIndex};
 use vrrp_linux::announce::{Announcer, Frame};
 use vrrp_linux::announcement_frame::{gratuitous_arp, unsolicited_na};
-use vrrp_linux::netlink::{AddressSpec, KernelEvent, Monitor, Netlink};
+use vrrp_linux::announcement_watch::AnnouncementWatch;
+use vrrp_linux::clock;
+use vrrp_linux::netlink::{
+    ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, KernelEvent, Monitor, Netlink,
+};
 use vrrp_linux::poll::{Poller, Waker};
+
+use crate::address_ledger::{AddressLedger, Place};
 
 /// An address that others keep taking away is put back this often a minute; then we say so and stop.
 const RESTORES_PER_MINUTE: u32 = 10;
@@ -45,11 +55,18 @@ pub(crate) enum Request {
         vr: VrIndex,
         set: AddressSet,
     },
+    /// The addresses are on the interface already, left by an earlier process of ours.
+    Adopt {
+        vr: VrIndex,
+    },
     /// A virtual router is gone; its addresses are removed.
     Forget {
         vr: VrIndex,
     },
-    /// Addresses with our mark that no virtual router owns.
+    /// From the protocol thread: whether addresses are on their way to another router, whose announcement is
+    /// listened for.
+    Listen(bool),
+    /// Addresses of ours that no virtual router owns.
     RemoveStray(Vec<AddressSpec>),
     Quit,
 }
@@ -58,8 +75,14 @@ pub(crate) enum Request {
 pub(crate) enum Report {
     /// The addresses answer.
     Installed { vr: VrIndex, took: Duration },
-    /// An address could not be set.
+    /// An address could not be set, or does not answer.
     InstallFailed { vr: VrIndex, text: String },
+    /// An address was there already, configured by somebody else.
+    Foreign { vr: VrIndex, address: IpAddr },
+    /// Another router announced an address of this virtual router.
+    AnnouncedElsewhere { vr: VrIndex, at: vrrp::Instant },
+    /// Announcements of others cannot be heard, and why.
+    CannotListen(String),
     /// Something to log.
     Warning(String),
     /// The kernel's links or addresses changed.
@@ -70,13 +93,54 @@ struct Entry {
     set: AddressSet,
     frames: Vec<Frame>,
     installed: bool,
+    /// Addresses that somebody else configured.
+    foreign: BTreeSet<Place>,
+    /// Addresses that the kernel still looks for elsewhere: announced again when they answer.
+    tentative: BTreeSet<Place>,
+    /// On the interface still, as an earlier configuration had them: with another prefix, label or scope.
+    outdated: Vec<AddressSpec>,
     restores: u32,
     restores_since: Instant,
+}
+
+impl Entry {
+    fn has(&self, place: Place) -> bool {
+        self.set.addresses.iter().any(|spec| of(spec) == place)
+    }
+}
+
+fn of(spec: &AddressSpec) -> Place {
+    (spec.interface, spec.address)
+}
+
+/// What the kernel tells IPv4 addresses apart by.
+fn same_key(a: &AddressSpec, b: &AddressSpec) -> bool {
+    of(a) == of(b) && a.prefix_len == b.prefix_len
+}
+
+/// How this agent knows its own addresses.
+pub(crate) struct Ownership {
+    /// Whether the kernel keeps our mark.
+    pub(crate) marks: bool,
+    /// Those that an earlier process of ours left.
+    pub(crate) known: BTreeSet<Place>,
+    pub(crate) ledger: Option<AddressLedger>,
+}
+
+impl Ownership {
+    fn is_ours(&self, address: &InterfaceAddress) -> bool {
+        if self.marks {
+            address.protocol == ADDRESS_PROTOCOL
+        } else {
+            self.known.contains(&(address.interface, address.address))
+        }
+    }
 }
 
 struct Worker {
     netlink: Netlink,
     announcer: Announcer,
+    watch: Option<AnnouncementWatch>,
     monitor: Monitor,
     poller: Poller,
     waker: Arc<Waker>,
@@ -84,12 +148,14 @@ struct Worker {
     reports: Sender<Report>,
     reports_waker: Arc<Waker>,
     entries: BTreeMap<VrIndex, Entry>,
+    ownership: Ownership,
 }
 
 const TOKEN_WAKER: u64 = 0;
 const TOKEN_MONITOR: u64 = 1;
+const TOKEN_WATCH: u64 = 2;
 
-/// Starts the worker.
+/// Starts the worker; `prepare` is called in its thread first.
 ///
 /// # Errors
 /// If a netlink or packet socket is refused: that takes `CAP_NET_ADMIN` and `CAP_NET_RAW`.
@@ -98,6 +164,8 @@ pub(crate) fn spawn(
     waker: Arc<Waker>,
     reports: Sender<Report>,
     reports_waker: Arc<Waker>,
+    ownership: Ownership,
+    prepare: impl FnOnce() + Send + 'static,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let poller = Poller::new()?;
     let monitor = Monitor::open()?;
@@ -106,6 +174,7 @@ pub(crate) fn spawn(
     let mut worker = Worker {
         netlink: Netlink::open()?,
         announcer: Announcer::open()?,
+        watch: None,
         monitor,
         poller,
         waker,
@@ -113,8 +182,12 @@ pub(crate) fn spawn(
         reports,
         reports_waker,
         entries: BTreeMap::new(),
+        ownership,
     };
-    std::thread::Builder::new().name("kernel".into()).stack_size(256 * 1024).spawn(move || worker.run())
+    std::thread::Builder::new().name("kernel".into()).stack_size(128 * 1024).spawn(move || {
+        prepare();
+        worker.run();
+    })
 }
 
 impl Worker {
@@ -131,14 +204,18 @@ impl Worker {
                     Request::Effect(Effect::Withdraw { vr }) => self.withdraw(vr),
                     Request::Effect(Effect::Announce { vr, repeat }) => self.announce(vr, repeat),
                     Request::Define { vr, set } => self.define(vr, set),
+                    Request::Adopt { vr } => self.adopt(vr),
                     Request::Forget { vr } => {
                         self.withdraw(vr);
                         self.entries.remove(&vr);
                     }
+                    Request::Listen(true) => self.listen(),
+                    Request::Listen(false) => self.watch = None,
                     Request::RemoveStray(specs) => self.remove(&specs),
                     Request::Quit => return,
                 }
             }
+            self.hear();
             self.watch();
         }
     }
@@ -150,49 +227,136 @@ impl Worker {
         }
     }
 
+    // ---- Addresses ----
+
     fn install(&mut self, vr: VrIndex, announce: u8) {
         let started = Instant::now();
         let Some(entry) = self.entries.get_mut(&vr) else { return };
         entry.installed = true;
-        let failed = self
-            .netlink
-            .add_addresses(&entry.set.addresses)
+        // With the same prefix the kernel would take the new one for the old one.
+        let (first, last): (Vec<_>, Vec<_>) = std::mem::take(&mut entry.outdated)
             .into_iter()
-            .zip(&entry.set.addresses)
-            .find_map(|(result, spec)| result.err().map(|error| (spec.address, spec.prefix_len, error)));
+            .partition(|old| old.address.is_ipv6() || entry.set.addresses.iter().any(|new| same_key(old, new)));
+        if !first.is_empty() {
+            self.netlink.remove_addresses(&first);
+        }
+        let results = self.netlink.add_addresses(&entry.set.addresses);
         // What is there is announced even if one failed: the protocol decides what becomes of it.
         let sent = send_repeated(&mut self.announcer, &entry.frames, announce);
         let took = started.elapsed();
+        let (mut failed, mut present) = (None, Vec::new());
+        for (result, spec) in results.into_iter().zip(&entry.set.addresses) {
+            match result {
+                Ok(()) => {
+                    entry.foreign.remove(&of(spec));
+                    self.ownership.known.insert(of(spec));
+                    if spec.duplicate_detection && spec.address.is_ipv6() {
+                        entry.tentative.insert(of(spec));
+                    }
+                }
+                Err(error) if error.is_exists() => present.push(spec.clone()),
+                Err(error) => {
+                    failed.get_or_insert_with(|| format!("{}/{}: {error}", spec.address, spec.prefix_len));
+                }
+            }
+        }
+        if !last.is_empty() {
+            self.netlink.remove_addresses(&last);
+        }
         if let Err(error) = sent {
             self.report(Report::Warning(format!("announcement not sent: {error}")));
         }
+        if !present.is_empty()
+            && let Err(text) = self.examine(vr, &present)
+        {
+            failed.get_or_insert(text);
+        }
         match failed {
             None => self.report(Report::Installed { vr, took }),
-            Some((address, prefix_len, error)) => {
-                self.report(Report::InstallFailed { vr, text: format!("{address}/{prefix_len}: {error}") });
+            Some(text) => self.report(Report::InstallFailed { vr, text }),
+        }
+        self.write_ledger();
+    }
+
+    /// Whose the addresses are that were there already.
+    fn examine(&mut self, vr: VrIndex, present: &[AddressSpec]) -> Result<(), String> {
+        let addresses = self.netlink.addresses().map_err(|e| format!("cannot ask for addresses: {e}"))?;
+        let mut result = Ok(());
+        for spec in present {
+            let place = of(spec);
+            let Some(there) = addresses.iter().find(|a| (a.interface, a.address) == place) else { continue };
+            if !self.ownership.is_ours(there) {
+                self.note_foreign(vr, place);
+            } else if there.duplicate {
+                result = Err(duplicate(place.1));
+            } else if there.prefix_len != spec.prefix_len {
+                // Ours, from a configuration that has changed since. IPv6 has an address only once.
+                let old = AddressSpec::new(spec.interface, spec.address, there.prefix_len);
+                self.netlink.remove_addresses(&[old]);
+                let added = self.netlink.add_addresses(std::slice::from_ref(spec));
+                if let Some(Err(error)) = added.into_iter().next() {
+                    result = Err(format!("{}/{}: {error}", spec.address, spec.prefix_len));
+                }
             }
         }
+        result
+    }
+
+    fn note_foreign(&mut self, vr: VrIndex, place: Place) {
+        if self.entries.get_mut(&vr).is_some_and(|entry| entry.foreign.insert(place)) {
+            self.ownership.known.remove(&place);
+            self.report(Report::Foreign { vr, address: place.1 });
+        }
+    }
+
+    fn adopt(&mut self, vr: VrIndex) {
+        let Some(entry) = self.entries.get_mut(&vr) else { return };
+        entry.installed = true;
+        let Ok(addresses) = self.netlink.addresses() else { return };
+        for place in entry.set.addresses.iter().map(of) {
+            match addresses.iter().find(|a| (a.interface, a.address) == place) {
+                Some(there) if self.ownership.is_ours(there) => {
+                    self.ownership.known.insert(place);
+                }
+                Some(_) => {
+                    entry.foreign.insert(place);
+                }
+                None => {}
+            }
+        }
+        self.write_ledger();
     }
 
     fn withdraw(&mut self, vr: VrIndex) {
         let Some(entry) = self.entries.get_mut(&vr) else { return };
         entry.installed = false;
-        let specs = entry.set.addresses.clone();
-        self.remove(&specs);
+        entry.tentative.clear();
+        let outdated = std::mem::take(&mut entry.outdated);
+        let foreign = std::mem::take(&mut entry.foreign);
+        let ours: Vec<AddressSpec> =
+            entry.set.addresses.iter().filter(|s| !foreign.contains(&of(s))).cloned().chain(outdated).collect();
+        self.remove(&ours);
     }
 
+    /// Takes addresses off, but for those that another virtual router has by now.
     fn remove(&mut self, specs: &[AddressSpec]) {
-        for (result, spec) in self.netlink.remove_addresses(specs).into_iter().zip(specs) {
-            match result {
-                Err(error) if !error.is_not_found() => {
-                    self.report(Report::Warning(format!(
-                        "{}/{} could not be removed: {error}",
-                        spec.address, spec.prefix_len
-                    )));
-                }
-                _ => {}
+        let free: Vec<AddressSpec> = specs
+            .iter()
+            .filter(|spec| !self.entries.values().any(|entry| entry.installed && entry.has(of(spec))))
+            .cloned()
+            .collect();
+        for (result, spec) in self.netlink.remove_addresses(&free).into_iter().zip(&free) {
+            self.ownership.known.remove(&of(spec));
+            if let Err(error) = result
+                && !error.is_not_found()
+            {
+                self.report(Report::Warning(format!(
+                    "{}/{} could not be removed: {error}",
+                    spec.address, spec.prefix_len
+                )));
             }
         }
+        self.write_ledger();
     }
 
     fn announce(&mut self, vr: VrIndex, repeat: u8) {
@@ -204,25 +368,90 @@ impl Worker {
 
     fn define(&mut self, vr: VrIndex, set: AddressSet) {
         let frames = frames(&set);
-        match self.entries.get_mut(&vr) {
-            None => {
-                let entry =
-                    Entry { set, frames, installed: false, restores: 0, restores_since: Instant::now() };
-                self.entries.insert(vr, entry);
+        let Some(entry) = self.entries.get_mut(&vr) else {
+            let entry = Entry {
+                set,
+                frames,
+                installed: false,
+                foreign: BTreeSet::new(),
+                tentative: BTreeSet::new(),
+                outdated: Vec::new(),
+                restores: 0,
+                restores_since: Instant::now(),
+            };
+            self.entries.insert(vr, entry);
+            return;
+        };
+        let before = std::mem::replace(&mut entry.set, set);
+        entry.frames = frames;
+        if !entry.installed {
+            return;
+        }
+        if before.addresses == entry.set.addresses {
+            return;
+        }
+        let dropped =
+            before.addresses.into_iter().filter(|old| {
+                !entry.set.addresses.contains(old) && !entry.foreign.contains(&of(old))
+            });
+        let (outdated, gone): (Vec<_>, Vec<_>) =
+            dropped.partition(|old| entry.set.addresses.iter().any(|new| of(new) == of(old)));
+        entry.outdated.extend(outdated);
+        self.remove(&gone);
+        self.install(vr, 1);
+    }
+
+    fn write_ledger(&mut self) {
+        let Some(ledger) = &mut self.ownership.ledger else { return };
+        let installed = self.entries.values().filter(|entry| entry.installed);
+        let ours = installed
+            .flat_map(|e| e.set.addresses.iter().map(of).filter(|place| !e.foreign.contains(place)))
+            .filter(|place| self.ownership.known.contains(place));
+        if let Err(error) = ledger.write(ours) {
+            self.ownership.ledger = None;
+            self.report(Report::Warning(format!(
+                "cannot write which addresses are ours: {error}; after a kill only the kernel's mark tells"
+            )));
+        }
+    }
+
+    // ---- Hearing others ----
+
+    fn listen(&mut self) {
+        if self.watch.is_some() {
+            return;
+        }
+        let opened = AnnouncementWatch::open().and_then(|watch| {
+            for fd in watch.descriptors() {
+                self.poller.add(fd, TOKEN_WATCH)?;
             }
-            Some(entry) => {
-                let dropped: Vec<AddressSpec> =
-                    entry.set.addresses.iter().filter(|old| !set.addresses.contains(old)).cloned().collect();
-                entry.set = set;
-                entry.frames = frames;
-                if entry.installed {
-                    self.remove(&dropped);
-                }
+            Ok(watch)
+        });
+        match opened {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => self.report(Report::CannotListen(error.to_string())),
+        }
+    }
+
+    fn hear(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        let mut heard = Vec::new();
+        watch.read(&mut |announcement| heard.push(announcement));
+        let at = clock::monotonic_now();
+        for announcement in heard {
+            let place = (announcement.interface, announcement.address);
+            let whose = self.entries.iter().find(|(_, entry)| {
+                let own_mac = entry.set.links.get(&announcement.interface).map(|facts| facts.mac);
+                entry.installed && entry.has(place) && own_mac != Some(announcement.mac)
+            });
+            if let Some((vr, _)) = whose {
+                self.report(Report::AnnouncedElsewhere { vr: *vr, at });
             }
         }
     }
 
-    /// What the kernel did. Addresses of ours that somebody took away are put back at once.
+    // ---- What the kernel did ----
+
     fn watch(&mut self) {
         let events = match self.monitor.read_events() {
             Ok(events) => events,
@@ -232,30 +461,84 @@ impl Worker {
             }
         };
         for event in events {
-            if let KernelEvent::AddressRemoved(removed) = &event {
-                self.restore(removed.interface, removed.address);
+            match &event {
+                KernelEvent::AddressRemoved(removed) => {
+                    self.restore((removed.interface, removed.address));
+                }
+                KernelEvent::AddressAdded(added) => self.appeared(added),
+                KernelEvent::LinkChanged(link) if link.carries => self.link_returned(link.index),
+                _ => {}
             }
             self.report(Report::Kernel(event));
         }
     }
 
-    fn restore(&mut self, interface: IfIndex, address: IpAddr) {
-        let Some((vr, entry)) = self.entries.iter_mut().find(|(_, entry)| {
-            entry.installed
-                && entry.set.addresses.iter().any(|s| s.interface == interface && s.address == address)
-        }) else {
-            return;
+    fn holder(&self, place: Place) -> Option<VrIndex> {
+        self.entries.iter().find(|(_, entry)| entry.installed && entry.has(place)).map(|(vr, _)| *vr)
+    }
+
+    /// An address appeared or changed: ours may answer only now, or be another host's.
+    fn appeared(&mut self, address: &InterfaceAddress) {
+        let place = (address.interface, address.address);
+        let Some(vr) = self.holder(place) else { return };
+        if address.duplicate {
+            self.report(Report::InstallFailed { vr, text: duplicate(place.1) });
+        } else if !self.ownership.is_ours(address) {
+            // The event may be older than our own address in that place.
+            let still = self.netlink.addresses().is_ok_and(|all| {
+                all.iter()
+                    .any(|a| (a.interface, a.address) == place && !self.ownership.is_ours(a))
+            });
+            if still {
+                self.note_foreign(vr, place);
+            }
+        } else if !address.tentative
+            && self.entries.get_mut(&vr).is_some_and(|entry| entry.tentative.remove(&place))
+        {
+            self.announce(vr, 1);
+        }
+    }
+
+    /// The kernel takes IPv6 addresses away with the carrier.
+    fn link_returned(&mut self, interface: IfIndex) {
+        let incomplete: Vec<VrIndex> = {
+            let Ok(addresses) = self.netlink.addresses() else { return };
+            let there = |spec: &AddressSpec| {
+                addresses.iter().any(|a| (a.interface, a.address) == (spec.interface, spec.address))
+            };
+            self.entries
+                .iter()
+                .filter(|(_, e)| {
+                    e.installed && e.set.addresses.iter().any(|s| s.interface == interface && !there(s))
+                })
+                .map(|(vr, _)| *vr)
+                .collect()
         };
-        // The event may be of a removal of ours that has been undone since.
-        if self.netlink.has_address(interface, address).unwrap_or(false) {
+        for vr in incomplete {
+            self.install(vr, 1);
+        }
+    }
+
+    /// An address of ours was taken away: it is put back at once.
+    fn restore(&mut self, place: Place) {
+        let Some(vr) = self.holder(place) else { return };
+        // The event may be of a removal of ours that has been undone since; and what goes with a link that is
+        // down or gone comes back with it.
+        let there = self.netlink.addresses().is_ok_and(|all| {
+            all.iter().any(|a| (a.interface, a.address) == place && !a.duplicate)
+        });
+        let carries =
+            self.netlink.links().is_ok_and(|all| all.iter().any(|l| l.index == place.0 && l.carries));
+        if there || !carries {
             return;
         }
+        let Some(entry) = self.entries.get_mut(&vr) else { return };
         if entry.restores_since.elapsed() > Duration::from_mins(1) {
             entry.restores = 0;
             entry.restores_since = Instant::now();
         }
         entry.restores += 1;
-        let (vr, restores) = (*vr, entry.restores);
+        let (restores, address) = (entry.restores, place.1);
         if restores <= RESTORES_PER_MINUTE {
             self.report(Report::Warning(format!("somebody removed {address}; put back and announced again")));
             self.install(vr, 1);
@@ -269,6 +552,13 @@ impl Worker {
             });
         }
     }
+}
+
+fn duplicate(address: IpAddr) -> String {
+    format!(
+        "{address}: another host answers for it (duplicate address detection); find that host, or remove \
+         `-nodad`"
+    )
 }
 
 fn send_repeated(announcer: &mut Announcer, frames: &[Frame], repeat: u8) -> io::Result<()> {

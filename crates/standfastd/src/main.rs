@@ -5,17 +5,23 @@
 //! *hooks* (notify scripts). Messages run between them; nothing is shared.
 #![forbid(unsafe_code)]
 
+mod address_ledger;
 mod command_line;
 mod configuration;
 mod detach;
+mod dump;
 mod hooks;
 mod journal;
 mod kernel_worker;
 mod lateness;
 mod narrate;
+mod notification;
+mod operator;
 mod pid_file;
 mod plan;
 mod protocol_thread;
+mod reconciliation;
+mod rights;
 mod status;
 mod supervisor;
 
@@ -29,6 +35,7 @@ const EXIT_FATAL: u8 = 1;
 pub(crate) const EXIT_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
+    vrrp_linux::process::share_one_arena();
     let line = match CommandLine::parse(std::env::args_os().skip(1)) {
         Ok(line) => line,
         Err(text) => {
@@ -85,12 +92,15 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
     if !line.foreground && !line.detached {
         // The configuration is read first, so that a mistake is seen by whoever starts us.
         configuration::load(line, configuration::Told::OnStderr)?;
-        return detach::start_in_background().map(|()| ExitCode::SUCCESS);
+        return detach::start_in_background(line);
     }
     if line.detached {
         detach::leave_session()?;
     }
     journal::open(line.log_to_stderr, line.detailed, line.log_facility);
+    if let Err(error) = vrrp_linux::process::be_killed_late() {
+        journal::info(&format!("oom_score_adj stays: {error}"));
+    }
     if let Some(namespace) = &line.network_namespace {
         vrrp_linux::process::enter_network_namespace(namespace)
             .map_err(|e| Failure::fatal(format!("cannot enter network namespace {namespace}: {e}")))?;
@@ -101,7 +111,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
     }
     let pid_files =
         pid_file::PidFiles::write(&line.pid_file, &line.further_pid_files).map_err(Failure::fatal)?;
-    let code = supervisor::run(line, loaded)?;
+    let code = supervisor::run(line, loaded, || if line.detached { detach::tell_ready(line) })?;
     drop(pid_files);
     Ok(code)
 }

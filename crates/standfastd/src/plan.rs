@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use keepalived_conf::{Configuration, Fallibility, NotifyScript, Track, VirtualAddress, VrrpInstance};
+use keepalived_conf::{
+    Configuration, Fallibility, Notify, NotifyScript, Track, VirtualAddress, VrrpInstance,
+};
 use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec};
 use vrrp::{AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig};
-use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link};
+use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link, Netlink};
 
 use crate::hooks::Hook;
 use crate::kernel_worker::{AddressSet, LinkFacts};
+use crate::notification::{Group, NotifyHooks};
+use crate::protocol_thread::Scheduling;
 
 /// What the kernel has.
 #[derive(Clone, Debug, Default)]
@@ -24,24 +28,43 @@ impl Host {
         self.links.iter().find(|link| link.name == name)
     }
 
-    /// The address that adverts of a family leave from: IPv6 needs a link-local one (RFC 9568 §5.1.2.1). Our
-    /// own virtual addresses do not count.
-    pub(crate) fn primary(&self, interface: IfIndex, family: Family) -> Option<IpAddr> {
-        self.addresses
-            .iter()
-            .filter(|a| {
-                a.interface == interface && a.protocol != ADDRESS_PROTOCOL && !a.duplicate && !a.tentative
-            })
-            .map(|a| a.address)
-            .find(|address| match address {
-                IpAddr::V4(_) => family == Family::Ipv4,
-                IpAddr::V6(a) => family == Family::Ipv6 && a.is_unicast_link_local(),
-            })
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn ask(netlink: &mut Netlink) -> std::io::Result<Self> {
+        Ok(Self { links: netlink.links()?, addresses: netlink.addresses()? })
+    }
+
+    /// The address that adverts of a family leave from: IPv6 needs a link-local one (RFC 9568 §5.1.2.1).
+    /// Virtual addresses do not count, but for one that somebody else configured where there is no other: the
+    /// address owner's.
+    pub(crate) fn primary(
+        &self,
+        interface: IfIndex,
+        family: Family,
+        virtual_addresses: &[AddressSpec],
+    ) -> Option<IpAddr> {
+        let fits = |address: &IpAddr| match address {
+            IpAddr::V4(_) => family == Family::Ipv4,
+            IpAddr::V6(a) => family == Family::Ipv6 && a.is_unicast_link_local(),
+        };
+        let usable = || {
+            self.addresses
+                .iter()
+                .filter(|a| {
+                    a.interface == interface && a.protocol != ADDRESS_PROTOCOL && !a.duplicate && !a.tentative
+                })
+                .map(|a| a.address)
+                .filter(fits)
+        };
+        let is_virtual = |address: &IpAddr| virtual_addresses.iter().any(|spec| spec.address == *address);
+        usable().find(|address| !is_virtual(address)).or_else(|| usable().next())
     }
 
     fn facts(&self, interface: IfIndex) -> Option<LinkFacts> {
         let link = self.links.iter().find(|link| link.index == interface)?;
-        let link_local = match self.primary(interface, Family::Ipv6) {
+        let link_local = match self.primary(interface, Family::Ipv6, &[]) {
             Some(IpAddr::V6(address)) => Some(address),
             _ => None,
         };
@@ -49,17 +72,6 @@ impl Host {
         let is_router = std::fs::read_to_string(forwarding).is_ok_and(|text| text.trim() != "0");
         Some(LinkFacts { mac: link.mac?, link_local, is_router })
     }
-}
-
-/// Scripts of one virtual router.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Hooks {
-    pub(crate) active: Option<Hook>,
-    pub(crate) backup: Option<Hook>,
-    pub(crate) fault: Option<Hook>,
-    pub(crate) stop: Option<Hook>,
-    pub(crate) any: Option<Hook>,
-    pub(crate) lower_priority: Option<Hook>,
 }
 
 /// One virtual router as it shall run.
@@ -71,24 +83,78 @@ pub(crate) struct Planned {
     pub(crate) addresses: Vec<AddressSpec>,
     /// Name, weight, reverse; the kind is part of the name.
     pub(crate) tracks: Vec<(String, i32, bool)>,
-    pub(crate) hooks: Hooks,
+    pub(crate) hooks: NotifyHooks,
+}
+
+/// A virtual router whose interface does not exist (yet).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Absent {
+    pub(crate) name: String,
+    pub(crate) interface: String,
 }
 
 /// Everything the agent shall run.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) routers: Vec<Planned>,
-    /// Sync groups, by the names of their members.
-    pub(crate) groups: Vec<Vec<String>>,
+    pub(crate) absent: Vec<Absent>,
+    pub(crate) groups: Vec<Group>,
     pub(crate) trackers: BTreeMap<String, Spec>,
+}
+
+impl Plan {
+    /// Whether a program is started: somebody must be allowed to start it then.
+    pub(crate) fn runs_programs(&self) -> bool {
+        let hooks = self.routers.iter().map(|r| &r.hooks).chain(self.groups.iter().map(|g| &g.hooks));
+        self.trackers.values().any(|spec| matches!(spec, Spec::Script(_)))
+            || hooks.flat_map(NotifyHooks::iter).next().is_some()
+    }
+
+    /// Whether one is started with the agent's own rights, or with root's.
+    pub(crate) fn runs_programs_as_root(&self) -> bool {
+        let root = |user: Option<(u32, u32)>| user.is_none_or(|(uid, _)| uid == 0);
+        let hooks = self.routers.iter().map(|r| &r.hooks).chain(self.groups.iter().map(|g| &g.hooks));
+        rustix::process::geteuid().is_root()
+            && (self.trackers.values().any(|spec| matches!(spec, Spec::Script(s) if root(s.user)))
+                || hooks.flat_map(NotifyHooks::iter).any(|hook| root(hook.user)))
+    }
 }
 
 /// Makes the plan.
 ///
 /// # Errors
-/// One line: an interface or a user that does not exist.
+/// One line: a user that does not exist.
 pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, String> {
-    let mut plan = Plan::default();
+    let mut plan = Plan { trackers: trackers(configuration)?, ..Plan::default() };
+    for instance in &configuration.instances {
+        let mut names = vec![&instance.interface.0];
+        names.extend(instance.addresses.iter().chain(&instance.excluded).filter_map(|a| a.interface.as_ref()));
+        match names.into_iter().find(|name| host.link(name).is_none()) {
+            Some(missing) => {
+                let (name, interface) = (instance.name.clone(), missing.clone());
+                plan.absent.push(Absent { name, interface });
+            }
+            None => plan.routers.push(planned(instance, configuration, host)?),
+        }
+    }
+    for group in &configuration.sync_groups {
+        plan.groups.push(Group {
+            name: group.name.clone(),
+            members: group.members.iter().map(|(name, _)| name.clone()).collect(),
+            hooks: notify_hooks(&group.notify, configuration)?,
+        });
+    }
+    Ok(plan)
+}
+
+/// How the protocol thread is to be scheduled.
+pub(crate) fn scheduling(configuration: &Configuration) -> Scheduling {
+    let global = &configuration.global;
+    Scheduling { realtime: global.realtime_priority, nice: None, processors: Vec::new() }
+}
+
+fn trackers(configuration: &Configuration) -> Result<BTreeMap<String, Spec>, String> {
+    let mut trackers = BTreeMap::new();
     for script in &configuration.scripts {
         let user = script.user.as_ref().or(configuration.global.script_user.as_ref());
         let spec = ScriptSpec {
@@ -100,11 +166,11 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
             init_fail: script.init_fail,
             user: unprivileged(user)?,
         };
-        plan.trackers.insert(format!("script {}", script.name), Spec::Script(spec));
+        trackers.insert(format!("script {}", script.name), Spec::Script(spec));
     }
     for file in &configuration.track_files {
         let spec = FileSpec { path: PathBuf::from(&file.path), init: file.init };
-        plan.trackers.insert(format!("file {}", file.name), Spec::File(spec));
+        trackers.insert(format!("file {}", file.name), Spec::File(spec));
     }
     for process in &configuration.track_processes {
         let spec = ProcessSpec {
@@ -114,17 +180,36 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
             terminate_delay: process.terminate_delay,
             fork_delay: process.fork_delay,
         };
-        plan.trackers.insert(format!("process {}", process.name), Spec::Process(spec));
+        trackers.insert(format!("process {}", process.name), Spec::Process(spec));
     }
-    for instance in &configuration.instances {
-        plan.routers.push(planned(instance, configuration, host)?);
-    }
-    plan.groups = configuration
-        .sync_groups
-        .iter()
-        .map(|g| g.members.iter().map(|(n, _)| n.clone()).collect())
-        .collect();
-    Ok(plan)
+    Ok(trackers)
+}
+
+/// Notify scripts run as the user named, else as `keepalived_script` if there is one, else as the agent: they
+/// change the system more often than not, unlike checks.
+fn notify_hooks(notify: &Notify, configuration: &Configuration) -> Result<NotifyHooks, String> {
+    let hook = |script: &Option<NotifyScript>| {
+        script
+            .as_ref()
+            .map(|s| {
+                let named = s.user.as_ref().or(configuration.global.script_user.as_ref());
+                let user = match user(named)? {
+                    None if rustix::process::geteuid().is_root() => lookup("keepalived_script"),
+                    user => user,
+                };
+                Ok::<_, String>(Hook { words: s.command.clone(), user })
+            })
+            .transpose()
+    };
+    Ok(NotifyHooks {
+        active: hook(&notify.master)?,
+        backup: hook(&notify.backup)?,
+        fault: hook(&notify.fault)?,
+        stop: hook(&notify.stop)?,
+        deleted: hook(&notify.deleted)?,
+        lower_priority: hook(&notify.master_rx_lower_pri)?,
+        any: hook(&notify.any)?,
+    })
 }
 
 fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) -> Result<Planned, String> {
@@ -194,21 +279,7 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
     let addresses =
         instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
     let tracks = tracks(instance, configuration);
-    let hook = |script: &Option<NotifyScript>| {
-        script
-            .as_ref()
-            .map(|s| Ok::<_, String>(Hook { words: s.command.clone(), user: user(s.user.as_ref())? }))
-            .transpose()
-    };
-    let notify = &instance.notify;
-    let hooks = Hooks {
-        active: hook(&notify.master)?,
-        backup: hook(&notify.backup)?,
-        fault: hook(&notify.fault)?,
-        stop: hook(&notify.stop)?,
-        any: hook(&notify.any)?,
-        lower_priority: hook(&notify.master_rx_lower_pri)?,
-    };
+    let hooks = notify_hooks(&instance.notify, configuration)?;
     Ok(Planned { config, interface_name, source: instance.source, addresses, tracks, hooks })
 }
 

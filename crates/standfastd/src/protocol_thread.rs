@@ -13,9 +13,10 @@ use vrrp::{
     VrIndex, VrrpRouter,
 };
 use vrrp_linux::advert_socket::{AdvertSocket, Outgoing};
-use vrrp_linux::clock;
+use vrrp_linux::{clock, process};
 use vrrp_linux::poll::{Poller, Waker};
 
+use crate::journal::Severity;
 use crate::lateness::Lateness;
 
 /// With many virtual routers, timers that lie close together are served in one wake-up: 4000 timers of 10 ms
@@ -27,6 +28,11 @@ const QUANTUM_FROM: usize = 64;
 const TIMEOUT_BUDGET: usize = 512;
 /// Batches read per socket and wake-up; what is still queued then waits for the next turn of the loop.
 const RECEIVE_BATCHES: usize = 16;
+/// Packets within [`FLOOD_PERIOD`] from which on they are read at intervals instead of one by one.
+const FLOOD_FROM: usize = 32;
+const FLOOD_PERIOD: Duration = Duration::from_millis(2);
+/// How long packets of a flood are left to gather; timers are not.
+const FLOOD_QUANTUM: Duration = Duration::from_micros(500);
 
 /// What others ask of the protocol thread.
 pub(crate) enum Command {
@@ -43,9 +49,6 @@ pub(crate) enum Command {
         vr: VrIndex,
     },
     Start {
-        vr: VrIndex,
-    },
-    Remove {
         vr: VrIndex,
     },
     Groups(Vec<Vec<VrIndex>>),
@@ -72,6 +75,19 @@ pub(crate) enum Command {
     TakeBack {
         vr: VrIndex,
     },
+    /// Releases it, and forgets it when its addresses are gone.
+    Retire {
+        vr: VrIndex,
+    },
+    /// Others that announce an address cannot be heard.
+    CannotListen,
+    /// Another router announced an address of this virtual router.
+    AnnouncedElsewhere {
+        vr: VrIndex,
+        at: Instant,
+    },
+    /// Tell when no address is left here.
+    AwaitQuiescence,
     /// Clones the virtual routers of some slots, so that a thousand of them do not hold the thread at once.
     Snapshot {
         from: usize,
@@ -87,14 +103,29 @@ pub(crate) struct Snapshot {
     pub(crate) virtual_routers: Vec<VirtualRouter>,
     /// Slots in all; the next part starts at `from + count` while that is less.
     pub(crate) slots: usize,
-    pub(crate) quiescent: bool,
     pub(crate) unclaimed: Vec<(vrrp::DiscardReason, u64)>,
     pub(crate) lateness: Lateness,
     pub(crate) receive_overflows: u64,
 }
 
-/// What the protocol thread tells: events with their time.
-pub(crate) type TimedEvent = (Instant, Event);
+/// What the protocol thread tells.
+pub(crate) enum Told {
+    Event(Event),
+    /// A virtual router that was to be retired is gone.
+    Retired(VrIndex),
+    /// No address is left here.
+    Quiescent,
+    /// For the log, which this thread must not wait for.
+    Log(Severity, String),
+}
+
+/// How the protocol thread is scheduled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Scheduling {
+    pub(crate) realtime: Option<u8>,
+    pub(crate) nice: Option<i8>,
+    pub(crate) processors: Vec<u32>,
+}
 
 /// The end of the protocol thread that others hold.
 #[derive(Clone)]
@@ -123,7 +154,7 @@ impl ProtocolHandle {
 pub(crate) struct Outlets {
     pub(crate) effects: Sender<crate::kernel_worker::Request>,
     pub(crate) effects_waker: Arc<Waker>,
-    pub(crate) events: Sender<TimedEvent>,
+    pub(crate) events: Sender<Told>,
     pub(crate) events_waker: Arc<Waker>,
 }
 
@@ -139,6 +170,29 @@ struct ProtocolThread {
     lateness: Lateness,
     last_wake: Instant,
     send_errors: u64,
+    listening: bool,
+    retiring: Vec<VrIndex>,
+    awaits_quiescence: bool,
+    flood: Flood,
+}
+
+/// Many more packets than adverts: somebody floods, or a loop does.
+#[derive(Default)]
+struct Flood {
+    since: Instant,
+    packets: usize,
+    lasts: bool,
+}
+
+impl Flood {
+    fn count(&mut self, packets: usize, now: Instant) {
+        self.packets += packets;
+        if now - self.since >= FLOOD_PERIOD {
+            self.lasts = self.packets >= FLOOD_FROM;
+            self.since = now;
+            self.packets = 0;
+        }
+    }
 }
 
 /// Makes the thread's sockets, so that what is refused is refused to the caller; then starts it.
@@ -149,6 +203,8 @@ pub(crate) fn spawn(
     families: &[Family],
     capacity: usize,
     outlets: Outlets,
+    scheduling: Scheduling,
+    prepare: impl FnOnce() + Send + 'static,
 ) -> io::Result<(ProtocolHandle, std::thread::JoinHandle<()>)> {
     let poller = Poller::new()?;
     let waker = Arc::new(Waker::new()?);
@@ -171,22 +227,63 @@ pub(crate) fn spawn(
         lateness: Lateness::default(),
         last_wake: clock::monotonic_now(),
         send_errors: 0,
+        listening: false,
+        retiring: Vec::new(),
+        awaits_quiescence: false,
+        flood: Flood::default(),
     };
     let join =
         std::thread::Builder::new().name("protocol".into()).stack_size(256 * 1024).spawn(move || {
+            thread.schedule(&scheduling);
+            prepare();
             thread.run();
         })?;
     Ok((handle, join))
 }
 
 impl ProtocolThread {
+    fn log(&self, severity: Severity, text: String) {
+        if self.outlets.events.send(Told::Log(severity, text)).is_ok() {
+            self.outlets.events_waker.wake();
+        }
+    }
+
+    /// While it still may: what is refused is said and done without.
+    fn schedule(&self, scheduling: &Scheduling) {
+        process::set_precise_timers();
+        let warn = |what: &str, result: io::Result<()>| {
+            if let Err(error) = result {
+                let text = format!("{what} is not granted: {error}; it takes CAP_SYS_NICE or a resource limit");
+                self.log(Severity::Warning, text);
+            }
+        };
+        if !scheduling.processors.is_empty() {
+            warn("vrrp_cpu_affinity", process::set_affinity(&scheduling.processors));
+        }
+        if let Some(nice) = scheduling.nice {
+            warn("vrrp_priority", process::set_nice(nice));
+        }
+        if let Some(priority) = scheduling.realtime {
+            warn("vrrp_rt_priority", process::set_realtime(priority));
+        }
+    }
+
     fn run(&mut self) {
+        self.router.watch_announcements(true);
         loop {
             let deadline = self.router.poll_timeout().map(|(at, _, _)| self.quantised(at));
-            if let Err(error) = self.poller.wait(deadline) {
-                crate::journal::error(&format!(
-                    "the protocol thread cannot wait for packets: {error}; it ends"
-                ));
+            let waited = if self.flood.lasts {
+                let gathered = clock::monotonic_now() + FLOOD_QUANTUM;
+                clock::sleep_until(deadline.map_or(gathered, |at| at.min(gathered)));
+                Ok(())
+            } else {
+                self.poller.wait(deadline)
+            };
+            if let Err(error) = waited {
+                self.log(
+                    Severity::Error,
+                    format!("the protocol thread cannot wait for packets: {error}; it ends"),
+                );
                 return;
             }
             let now = clock::monotonic_now();
@@ -205,6 +302,29 @@ impl ProtocolThread {
             self.router.handle_timeouts(clock::monotonic_now(), TIMEOUT_BUDGET);
             self.transmit();
             self.hand_out();
+            self.see_off();
+        }
+    }
+
+    /// What is over is told: those that were to be retired, and the whole.
+    fn see_off(&mut self) {
+        let router = &self.router;
+        let (over, still): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
+            .into_iter()
+            .partition(|vr| router.get(*vr).is_none_or(|vr| !vr.holds_addresses() && !vr.is_lingering()));
+        self.retiring = still;
+        let mut told = false;
+        for vr in over {
+            self.router.remove(vr);
+            self.set_filters();
+            told |= self.outlets.events.send(Told::Retired(vr)).is_ok();
+        }
+        if self.awaits_quiescence && self.router.is_quiescent() {
+            self.awaits_quiescence = false;
+            told |= self.outlets.events.send(Told::Quiescent).is_ok();
+        }
+        if told {
+            self.outlets.events_waker.wake();
         }
     }
 
@@ -213,6 +333,7 @@ impl ProtocolThread {
     }
 
     fn receive(&mut self, now: Instant) {
+        let mut packets = 0;
         for (_, socket) in &mut self.sockets {
             for _ in 0..RECEIVE_BATCHES {
                 let router = &mut self.router;
@@ -225,11 +346,13 @@ impl ProtocolThread {
                     };
                     router.handle_packet(datagram.received_at, now, &meta, datagram.payload);
                 });
+                packets += outcome.as_ref().map_or(0, |batch| batch.received);
                 if !outcome.is_ok_and(|batch| batch.more) {
                     break;
                 }
             }
         }
+        self.flood.count(packets, now);
     }
 
     /// Answers whether to go on.
@@ -247,10 +370,6 @@ impl ProtocolThread {
                 }
                 Command::InheritAddresses { vr } => self.router.inherit_addresses(vr, now),
                 Command::Start { vr } => self.router.start(vr, now),
-                Command::Remove { vr } => {
-                    self.router.remove(vr);
-                    self.set_filters();
-                }
                 Command::Groups(groups) => self.router.set_groups(groups, now),
                 Command::Source { vr, source } => self.router.set_source(vr, source, now),
                 Command::Link { vr, up } => self.router.set_link(vr, up, now),
@@ -258,6 +377,13 @@ impl ProtocolThread {
                 Command::AddressesFailed { vr } => self.router.addresses_failed(vr, now),
                 Command::Release { vr, stop } => self.router.release(vr, stop, now),
                 Command::TakeBack { vr } => self.router.take_back(vr),
+                Command::Retire { vr } => {
+                    self.router.release(vr, true, now);
+                    self.retiring.push(vr);
+                }
+                Command::CannotListen => self.router.watch_announcements(false),
+                Command::AnnouncedElsewhere { vr, at } => self.router.announced_elsewhere(vr, at, now),
+                Command::AwaitQuiescence => self.awaits_quiescence = true,
                 Command::Snapshot { from, count, reply } => {
                     let _ = reply.send(self.snapshot(from, count, now));
                 }
@@ -279,7 +405,6 @@ impl ProtocolThread {
             taken_at: now,
             virtual_routers: indexes.filter_map(|i| self.router.get(i).cloned()).collect(),
             slots,
-            quiescent: self.router.is_quiescent(),
             unclaimed: self.router.unclaimed().collect(),
             lateness: self.lateness.clone(),
             receive_overflows: self.sockets.iter().map(|(_, s)| u64::from(s.overflowed())).sum(),
@@ -297,12 +422,13 @@ impl ProtocolThread {
                 .map(|vr| vr.config().vrid)
                 .collect();
             if let Err(error) = socket.set_filter(&vrids) {
-                crate::journal::info(&format!("no packet filter for {family}: {error}"));
+                self.log(Severity::Info, format!("no packet filter for {family}: {error}"));
             }
         }
     }
 
     fn transmit(&mut self) {
+        let mut refused = None;
         while let Some(advert) = self.router.poll_transmit() {
             let family = Family::of(advert.source);
             let Some((_, socket)) = self.sockets.iter_mut().find(|(f, _)| *f == family) else { continue };
@@ -317,15 +443,15 @@ impl ProtocolThread {
                 self.send_errors += 1;
                 // The first, then ever more rarely: a link that is down refuses every advert.
                 if self.send_errors.is_power_of_two() {
-                    let line = format!(
-                        "advert of VRID {} to {} not sent: {error} ({} so far)",
-                        advert.payload.get(1).copied().unwrap_or(0),
-                        advert.destination,
-                        self.send_errors
-                    );
-                    crate::journal::warning(&line);
+                    let vrid = advert.payload.get(1).copied().unwrap_or(0);
+                    refused = Some((vrid, advert.destination, error));
                 }
             }
+        }
+        if let Some((vrid, destination, error)) = refused {
+            let count = self.send_errors;
+            let text = format!("advert of VRID {vrid} to {destination} not sent: {error} ({count} so far)");
+            self.log(Severity::Warning, text);
         }
     }
 
@@ -339,10 +465,25 @@ impl ProtocolThread {
         }
         let mut events = false;
         while let Some(event) = self.router.poll_event() {
-            events |= self.outlets.events.send((self.last_wake, event)).is_ok();
+            events |= self.outlets.events.send(Told::Event(event)).is_ok();
         }
         if events {
             self.outlets.events_waker.wake();
+        }
+        if effects || events {
+            self.listen_while_lingering();
+        }
+    }
+
+    /// While addresses are on their way to another router, its announcement is listened for.
+    fn listen_while_lingering(&mut self) {
+        let lingers = self.router.iter().any(VirtualRouter::is_lingering);
+        if lingers == self.listening {
+            return;
+        }
+        self.listening = lingers;
+        if self.outlets.effects.send(crate::kernel_worker::Request::Listen(lingers)).is_ok() {
+            self.outlets.effects_waker.wake();
         }
     }
 }

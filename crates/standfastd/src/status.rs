@@ -2,6 +2,7 @@
 
 use control::{AddressStatus, Discard, Statistics, VirtualRouterStatus};
 use vrrp::{Family, Instant, VirtualRouter};
+use vrrp_linux::netlink::ADDRESS_PROTOCOL;
 
 use crate::plan::{Host, Planned};
 
@@ -15,6 +16,7 @@ pub(crate) fn of(
     planned: &Planned,
     changes: &[String],
     host: &Host,
+    marks: bool,
     now: Instant,
 ) -> VirtualRouterStatus {
     let config = vr.config();
@@ -29,6 +31,10 @@ pub(crate) fn of(
             .addresses
             .iter()
             .any(|a| a.interface == spec.interface && a.address == spec.address && !a.duplicate),
+        foreign: marks
+            && host.addresses.iter().any(|a| {
+                (a.interface, a.address) == (spec.interface, spec.address) && a.protocol != ADDRESS_PROTOCOL
+            }),
     });
     let discards = vr.peers().iter().flat_map(|peer| {
         peer.discards().map(|(reason, count)| Discard {

@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 use vrrp::{Family, IP_PROTOCOL, IfIndex, Instant, REQUIRED_TTL, VirtualRouterId};
 
 use crate::clock::ReceiveClock;
-use crate::socket_option::set_int;
+use crate::socket_option::{op, set_int};
 
 /// Datagrams read by one system call.
 const BATCH: usize = 32;
@@ -399,7 +399,6 @@ impl ControlWriter<'_> {
 /// A classic BPF program that takes packets of these VRIDs only. At a raw IPv4 socket it starts at the IP
 /// header, at an IPv6 one behind it.
 fn attach_filter(socket: &Socket, family: Family, vrids: &[VirtualRouterId]) -> io::Result<()> {
-    let op = |code: u32| u16::try_from(code).unwrap_or(0);
     let mut program = match family {
         Family::Ipv4 => vec![
             SockFilter::new(op(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH), 0, 0, 0),

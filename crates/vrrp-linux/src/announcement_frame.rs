@@ -54,7 +54,7 @@ pub fn unsolicited_na(mac: MacAddress, source: Ipv6Addr, address: Ipv6Addr, rout
     frame
 }
 
-fn icmpv6_checksum(addresses: &[u8], message: &[u8]) -> u16 {
+pub(crate) fn icmpv6_checksum(addresses: &[u8], message: &[u8]) -> u16 {
     // RFC 8200 §8.1: the pseudo-header's length and next header.
     let mut sum = u32::try_from(message.len()).unwrap_or(0) + 58;
     for pair in addresses.as_chunks::<2>().0.iter().chain(message.as_chunks::<2>().0) {

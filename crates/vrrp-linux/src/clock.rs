@@ -13,6 +13,15 @@ pub fn monotonic_now() -> Instant {
     Instant::from_nanos(nanos(ClockId::Monotonic))
 }
 
+/// Sleeps until then, whatever happens meanwhile.
+pub fn sleep_until(at: Instant) {
+    let seconds = i64::try_from(at.as_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+    let nanos = i64::try_from(at.as_nanos() % 1_000_000_000).unwrap_or(0);
+    let at = rustix::time::Timespec { tv_sec: seconds, tv_nsec: nanos };
+    // A signal ends it early, which is as good.
+    let _ = rustix::thread::clock_nanosleep_absolute(ClockId::Monotonic, &at);
+}
+
 /// Turns the kernel's receive times, which are of `CLOCK_REALTIME`, into monotonic ones.
 ///
 /// The offset is read anew for each batch and the result never lies after `now` nor before `not_before`: a

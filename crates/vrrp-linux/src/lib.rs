@@ -5,11 +5,16 @@
 pub mod advert_socket;
 pub mod announce;
 pub mod announcement_frame;
+pub mod announcement_watch;
 pub mod clock;
+pub mod listener;
 pub mod membership;
 pub mod netlink;
 mod netlink_message;
+mod packet_socket;
 pub mod poll;
+pub mod privileges;
 pub mod process;
+pub mod question_frame;
 pub mod signals;
 mod socket_option;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
+use rustix::system::uname;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
@@ -57,6 +58,18 @@ impl AddressSpec {
     }
 }
 
+/// Whether this kernel keeps the mark of an address (`IFA_PROTO`, since 5.18): some address has one (the
+/// kernel marks those of loopback and those that it makes itself), or the release says so.
+pub fn marks_addresses(addresses: &[InterfaceAddress]) -> bool {
+    addresses.iter().any(|a| a.protocol != 0) || release_marks(&uname().release().to_string_lossy())
+}
+
+fn release_marks(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (5, 18)
+}
+
 /// What the kernel refused, in its words.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NetlinkError {
@@ -65,6 +78,11 @@ pub struct NetlinkError {
 }
 
 impl NetlinkError {
+    /// The address is on that interface already, put there by us or by somebody else.
+    pub const fn is_exists(&self) -> bool {
+        self.errno == libc::EEXIST
+    }
+
     /// The address was not there.
     pub const fn is_not_found(&self) -> bool {
         matches!(self.errno, libc::EADDRNOTAVAIL | libc::ENODEV)
@@ -162,10 +180,10 @@ impl Netlink {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
-    /// Puts addresses on their interfaces, marked as ours; one that is there already is taken over. An answer
-    /// for each.
+    /// Puts addresses on their interfaces, marked as ours. One that is there already stays as it is, whoever
+    /// put it there, and answers [`NetlinkError::is_exists`]. An answer for each.
     pub fn add_addresses(&mut self, addresses: &[AddressSpec]) -> Vec<Result<(), NetlinkError>> {
-        self.change(addresses, wire::RTM_NEWADDR, wire::NLM_F_CREATE | wire::NLM_F_REPLACE)
+        self.change(addresses, wire::RTM_NEWADDR, wire::NLM_F_CREATE | wire::NLM_F_EXCL)
     }
 
     /// Takes addresses off their interfaces. An answer for each.
@@ -234,14 +252,6 @@ impl Netlink {
     /// What the kernel says.
     pub fn addresses(&mut self) -> io::Result<Vec<InterfaceAddress>> {
         self.dump(wire::RTM_GETADDR, wire::RTM_NEWADDR, parse_address)
-    }
-
-    /// Whether an address is on an interface and answers.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn has_address(&mut self, interface: IfIndex, address: IpAddr) -> io::Result<bool> {
-        Ok(self.addresses()?.iter().any(|a| a.interface == interface && a.address == address && !a.duplicate))
     }
 
     fn dump<T>(
@@ -424,6 +434,13 @@ mod tests {
             bytes[..4].copy_from_slice(&length.to_ne_bytes());
             assert!(wire::messages(&bytes).count() <= 4);
             assert!(wire::attributes(&bytes).count() <= 16);
+        }
+    }
+
+    #[test]
+    fn kernels_mark_addresses_since_5_18() {
+        for (release, marks) in [("5.17.9", false), ("5.18.0-rc1", true), ("6.1", true), ("4.19.0", false), ("x", false)] {
+            assert_eq!(release_marks(release), marks, "{release}");
         }
     }
 

@@ -13,7 +13,7 @@ pub(crate) const RTM_GETADDR: u16 = 22;
 pub(crate) const NLM_F_REQUEST: u16 = 0x1;
 pub(crate) const NLM_F_ACK: u16 = 0x4;
 pub(crate) const NLM_F_DUMP: u16 = 0x300;
-pub(crate) const NLM_F_REPLACE: u16 = 0x100;
+pub(crate) const NLM_F_EXCL: u16 = 0x200;
 pub(crate) const NLM_F_CREATE: u16 = 0x400;
 /// In an error: the request is not repeated, attributes follow the error at once.
 const NLM_F_CAPPED: u16 = 0x100;
