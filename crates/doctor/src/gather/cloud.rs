@@ -1,0 +1,175 @@
+//! Reading OpenStack: filtered and paged requests only, so that a project with thousands of ports is no slower
+//! than its one network.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use openstack::network::{Network, Port, Subnet};
+use openstack::{Client, Query, Result};
+
+use crate::cloud::{Cloud, cover, holds};
+
+/// What is asked about.
+#[derive(Clone, Default, Debug)]
+pub struct CloudQuestion {
+    /// How the cloud is called.
+    pub name: String,
+    /// The virtual addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The members' network, by name or id; else it is found by the addresses.
+    pub network: Option<String>,
+    /// Servers that are members, by name or id.
+    pub servers: Vec<String>,
+    /// Addresses of members that other sources know: who advertises, unicast peers, this host's own.
+    pub member_addresses: Vec<IpAddr>,
+}
+
+/// What the doctor needs of a port; everything else stays in Neutron.
+const PORT_FIELDS: [&str; 17] = [
+    "id",
+    "name",
+    "network_id",
+    "status",
+    "mac_address",
+    "fixed_ips",
+    "allowed_address_pairs",
+    "device_id",
+    "device_owner",
+    "security_groups",
+    "port_security_enabled",
+    "project_id",
+    "tags",
+    "revision_number",
+    "binding:host_id",
+    "binding:vif_type",
+    "binding:vif_details",
+];
+/// Ports a page.
+const PAGE: u32 = 500;
+
+/// Reads it.
+///
+/// # Errors
+/// If the cloud cannot be reached, or no network can be told from the question.
+pub fn cloud(client: &Client, question: &CloudQuestion) -> Result<Cloud> {
+    let neutron = client.network();
+    let session = client.session()?;
+    let mut cloud =
+        Cloud { name: question.name.clone(), project_id: session.project_id.clone(), ..Cloud::default() };
+    let (network, subnets) = members_network(client, question)?;
+    let holding = question.addresses.iter().try_fold(Vec::new(), |mut all, address| {
+        all.extend(neutron.ports(&Query::new().fixed_ip(&address.to_string()).fields(&PORT_FIELDS))?);
+        Result::Ok(all)
+    })?;
+    cloud.elsewhere = holding.into_iter().filter(|port| port.network_id != network.id).collect();
+    cloud.ports = neutron
+        .ports(&Query::new().filter("network_id", &network.id).fields(&PORT_FIELDS).page_size(PAGE))?;
+    (cloud.network, cloud.subnets) = (network, subnets);
+
+    let named = named_servers(client, &question.servers, &mut cloud);
+    cloud.members =
+        cloud.ports.iter().filter(|port| is_member(port, question, &named)).map(|p| p.id.clone()).collect();
+    read_members(client, &mut cloud);
+    Ok(cloud)
+}
+
+fn is_member(port: &Port, question: &CloudQuestion, servers: &[String]) -> bool {
+    let of_server = port.device_owner.starts_with("compute:");
+    let by_server = servers.contains(&port.device_id);
+    let by_pair = question.addresses.iter().any(|address| cover(port, *address).is_some());
+    let by_address = question.member_addresses.iter().any(|address| holds(port, *address));
+    of_server && (by_server || by_pair || by_address)
+}
+
+/// The network that is named; else the one whose subnet has the addresses, if there is just one.
+fn members_network(client: &Client, question: &CloudQuestion) -> Result<(Network, Vec<Subnet>)> {
+    let neutron = client.network();
+    if let Some(wanted) = &question.network {
+        let mut found = neutron.networks(&Query::new().filter("name", wanted))?;
+        if found.is_empty() {
+            found = neutron.networks(&Query::new().filter("id", wanted))?;
+        }
+        return match found.as_slice() {
+            [network] => {
+                let subnets = neutron.subnets(&Query::new().filter("network_id", &network.id))?;
+                Ok((network.clone(), subnets))
+            }
+            [] => {
+                Err(unclear(format!("no network is called `{wanted}`; `openstack network list` shows them")))
+            }
+            _ => Err(unclear(format!("{} networks are called `{wanted}`; give the id", found.len()))),
+        };
+    }
+    let subnets = neutron.subnets(&Query::new())?;
+    let containing: Vec<&Subnet> = subnets
+        .iter()
+        .filter(|subnet| {
+            subnet
+                .cidr
+                .parse::<IpNet>()
+                .is_ok_and(|prefix| question.addresses.iter().any(|address| prefix.contains(address)))
+        })
+        .collect();
+    let networks: BTreeSet<&str> = containing.iter().map(|s| s.network_id.as_str()).collect();
+    let ids: Vec<&str> = networks.into_iter().collect();
+    match ids.as_slice() {
+        [id] => {
+            let of_network = subnets.iter().filter(|s| s.network_id == *id).cloned().collect();
+            Ok((neutron.network(id)?, of_network))
+        }
+        [] => Err(unclear(
+            "no subnet that this project sees contains the address; name the members' network with --network"
+                .to_owned(),
+        )),
+        _ => Err(unclear(format!(
+            "subnets of {} networks contain the address ({}); name the members' with --network",
+            ids.len(),
+            ids.join(", ")
+        ))),
+    }
+}
+
+fn unclear(text: String) -> openstack::Error {
+    openstack::Error::new(openstack::ErrorKind::Config, text)
+}
+
+fn named_servers(client: &Client, servers: &[String], cloud: &mut Cloud) -> Vec<String> {
+    let mut ids = Vec::new();
+    for wanted in servers {
+        match client.compute().servers_named(wanted) {
+            Ok(found) if !found.is_empty() => ids.extend(found.into_iter().map(|s| s.id)),
+            Ok(_) => ids.push(wanted.clone()),
+            Err(error) => cloud.refused.push(format!("servers named {wanted}: {error}")),
+        }
+    }
+    ids
+}
+
+/// Security groups, servers, floating IPs: what fails is told, the rest still counts.
+fn read_members(client: &Client, cloud: &mut Cloud) {
+    let neutron = client.network();
+    let groups: BTreeSet<String> = cloud.member_ports().flat_map(|p| p.security_groups.clone()).collect();
+    if !groups.is_empty() {
+        let query = groups.iter().fold(Query::new(), |query, id| query.filter("id", id));
+        match neutron.security_groups(&query) {
+            Ok(found) => cloud.security_groups = found.into_iter().map(|g| (g.id.clone(), g)).collect(),
+            Err(error) => cloud.refused.push(format!("security groups: {error}")),
+        }
+    }
+    let devices: BTreeSet<String> = cloud.member_ports().map(|p| p.device_id.clone()).collect();
+    for device in devices {
+        match client.compute().server(&device) {
+            Ok(server) => cloud.servers.push(server),
+            Err(error) => cloud.refused.push(format!("server {device}: {error}")),
+        }
+    }
+    match client.compute().server_groups() {
+        Ok(found) => cloud.server_groups = found,
+        Err(error) => cloud.refused.push(format!("server groups: {error}")),
+    }
+    match neutron.floating_ips(&Query::new()) {
+        Ok(found) => cloud.floating_ips = found,
+        Err(error) => cloud.refused.push(format!("floating IPs: {error}")),
+    }
+}
