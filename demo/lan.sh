@@ -42,7 +42,8 @@ start() {
   started=$!
 }
 
-holder() { for host in a b; do ip -n "$host" -o address | grep -qF " $1/" && echo -n "$host"; done; echo; }
+# Not grep -q: it ends early, and with pipefail the broken pipe of `ip` would count.
+holder() { for host in a b; do ip -n "$host" -o address | grep -F " $1/" >/dev/null && echo -n "$host"; done; echo; }
 
 # wait_holder ADDRESS HOST SECONDS
 wait_holder() {
