@@ -79,11 +79,9 @@ impl Checker<'_> {
                 }
                 "vrrp_garp_lower_prio_delay" => global.garp.lower_prio_delay = self.seconds(keyword, line),
                 "vrrp_garp_lower_prio_repeat" => global.garp.lower_prio_repeat = self.whole(keyword, line),
-                "vrrp_min_garp" => {
-                    if self.switch(line) {
-                        global.garp.repeat = Some(1);
-                        global.garp.delay = Some(Duration::ZERO);
-                    }
+                "vrrp_min_garp" if self.switch(line) => {
+                    global.garp.repeat = Some(1);
+                    global.garp.delay = Some(Duration::ZERO);
                 }
                 "vrrp_down_timer_adverts" => global.down_timer_adverts = self.whole(keyword, line),
                 "vrrp_lower_prio_no_advert" => global.lower_prio_no_advert = self.switch(line),

@@ -38,18 +38,33 @@ pub(crate) struct Findings {
     list: Vec<Diagnostic>,
     error: bool,
     left_out: usize,
+    /// Lines that could not be read, so that nothing that follows from it is said.
+    unread: Vec<Span>,
 }
 
 impl Findings {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         // The first error is never left out: it decides whether there is a configuration.
         let error = diagnostic.severity == Severity::Error;
+        let within = |line: &Span| {
+            line.file == diagnostic.span.file && (line.start..line.end).contains(&diagnostic.span.start)
+        };
+        if self.unread.iter().any(within) {
+            return;
+        }
         if self.full() && (self.error || !error) {
             self.left_out += 1;
             return;
         }
         self.error |= error;
         self.list.push(diagnostic);
+    }
+
+    /// Has an error of a line be the only one told of it.
+    pub(crate) fn unread(&mut self, line: Span) {
+        if self.unread.len() < MOST {
+            self.unread.push(line);
+        }
     }
 
     /// Whether there are so many that no work should go into more.

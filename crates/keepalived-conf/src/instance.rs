@@ -81,7 +81,8 @@ impl Checker<'_> {
             }
             "priority" => draft.priority = self.whole(keyword, line),
             "advert_int" => {
-                draft.advert_int = self.seconds(keyword, line).map(|d| (d, line.span()));
+                let at = line.words.get(1).map_or(line.span(), |word| word.span);
+                draft.advert_int = self.seconds(keyword, line).map(|d| (d, at));
             }
             "version" => draft.version = self.version(keyword, line).map(|v| (v, line.span())),
             "virtual_ipaddress" => {

@@ -1,6 +1,7 @@
 //! From text to tokens that cover every byte of it, blanks and comments included: put end to end, they are the
 //! text again.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 /// What a token is.
@@ -77,7 +78,6 @@ fn word(text: &str, comments: Comments) -> usize {
                 chars.next_if(|(_, next)| *next != '\n');
             }
             (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             // `${NAME}` keeps its braces.
             (None, '$') => {
@@ -87,7 +87,7 @@ fn word(text: &str, comments: Comments) -> usize {
             (None, '{' | '}') => return at,
             (None, '#' | '!') if comments == Comments::Removed => return at,
             (None, _) if c.is_whitespace() && !parameter => return at,
-            (None, _) => {}
+            _ => {}
         }
     }
     text.len()
@@ -199,7 +199,10 @@ pub fn quote(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             // Definitions are put in within quotes too.
             '$' => quoted.push_str("\\x24"),
-            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_ascii_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(quoted, "\\x{:02x}", u32::from(c));
+            }
             c => quoted.push(c),
         }
     }

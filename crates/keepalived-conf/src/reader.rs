@@ -96,7 +96,7 @@ impl Reader<'_> {
 
     fn main_file(&mut self, path: &str) {
         match self.loader.read(path) {
-            Ok(text) => self.text(path, text),
+            Ok(text) => self.text(path, &text),
             Err(why) => {
                 let span = Span { file: self.sources.add(path, String::new()), ..Span::default() };
                 self.error(
@@ -109,8 +109,8 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, path: &str, text: String) {
-        let file = self.sources.add(path, text.clone());
+    fn text(&mut self, path: &str, text: &str) {
+        let file = self.sources.add(path, text.to_owned());
         self.open.push(path.to_owned());
         let mut start = 0;
         let mut lines = text.split_inclusive('\n').map(|physical| {
@@ -165,7 +165,7 @@ impl Reader<'_> {
                 self.stop(span, &format!("more than {FILES_MAX} files are included"), "include fewer");
             } else {
                 match self.loader.read(&file) {
-                    Ok(text) => self.text(&file, text),
+                    Ok(text) => self.text(&file, &text),
                     Err(why) => {
                         let message = format!("cannot include {file}: {why}");
                         let help = if optional {
@@ -321,7 +321,12 @@ impl Reader<'_> {
                     self.out.push(Token::EndOfLine);
                     return;
                 }
-                PutIn::Refused => return,
+                // Read as it stands, so that its keyword is not missed.
+                PutIn::Refused => {
+                    self.findings.unread(line.span(0..line.text.len()));
+                    self.plain(&line);
+                    return;
+                }
             }
         }
         let span = line.span(0..line.text.len());
@@ -438,13 +443,13 @@ impl Reader<'_> {
             }
             "_HASH" => "#".to_owned(),
             "_BANG" => "!".to_owned(),
-            "_INSTANCE" => match self.config_id {
-                Some(id) => id.to_owned(),
-                None => {
+            "_INSTANCE" => {
+                let Some(id) = self.config_id else {
                     self.error("undefined", span, "`${_INSTANCE}` is not known here", "name it with -i ID");
                     return Err(());
-                }
-            },
+                };
+                id.to_owned()
+            }
             "_RANDOM" | "_ENV" => {
                 self.error(
                     "not-built",
@@ -463,6 +468,7 @@ impl Reader<'_> {
     fn plain(&mut self, line: &Line) {
         let first = self.out.len();
         let mut raw_keyword = None;
+        let mut faulty = false;
         for token in tokens(&line.text, Comments::Kept) {
             let span = line.span(token.range.clone());
             match token.kind {
@@ -474,7 +480,8 @@ impl Reader<'_> {
                         raw_keyword = Some(raw.to_owned());
                     }
                     let text = unquote(raw).unwrap_or_else(|(text, fault)| {
-                        let at_end = token.range.end == line.text.len();
+                        let at_end = raw.ends_with('\\') && token.range.end == line.text.len();
+                        faulty = true;
                         self.word_fault(&fault, span, at_end);
                         text
                     });
@@ -482,6 +489,9 @@ impl Reader<'_> {
                 }
                 TokenKind::Blank | TokenKind::Newline | TokenKind::Comment => {}
             }
+        }
+        if faulty {
+            self.findings.unread(line.span(0..line.text.len()));
         }
         if let Some(keyword) = raw_keyword.filter(|word| INCLUDES.contains(&word.as_str())) {
             let words: Vec<Token> = self.out.drain(first..).collect();

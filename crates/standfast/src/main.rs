@@ -31,16 +31,7 @@ enum Verb {
         json: bool,
     },
     /// Check a configuration; exit code 0 good, 4 unreadable, 5 has errors
-    Check {
-        /// The configuration
-        file: PathBuf,
-        /// Lines marked @ID count
-        #[arg(long)]
-        config_id: Option<String>,
-        /// Print the findings as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(check::Arguments),
     /// Print what happens, as it happens
     Events {
         #[command(flatten)]
@@ -105,7 +96,7 @@ impl Which {
 fn main() -> ExitCode {
     let result = match CommandLine::parse().verb {
         Verb::Status { which, json } => status(which, json),
-        Verb::Check { file, config_id, json } => return check::run(&file, config_id.as_deref(), json),
+        Verb::Check(arguments) => return check::run(&arguments),
         Verb::Events { which, json } => events(which, json),
         Verb::Handover { name, which, take_back } => handover(name.as_deref(), which, take_back),
     };
