@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that debian-packages.txt names, if one is missing.
+# Installs the Debian packages that a list names (debian-packages.txt, or the file that is given), if one is missing.
 set -euo pipefail
+list=$(realpath "${1:-$(dirname "$0")/debian-packages.txt}")
 cd "$(dirname "$0")"
-mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]*$//' debian-packages.txt)
+mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]*$//' "$list")
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

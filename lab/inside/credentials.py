@@ -6,7 +6,6 @@ bosh.pem into the instance's folder.  They belong to the template: ids and secre
 """
 import json
 import os
-import sys
 
 import openstack
 
@@ -96,4 +95,3 @@ def cpi(**authentication):
 write('cpi.json', cpi(username='bosh', api_key='bosh'))
 write('cpi-application-credential.json', cpi(application_credential_id=credential.id,
                                              application_credential_secret=credential.secret))
-print('security groups, key pair, application credential; clouds.yaml and cpi.json written', file=sys.stderr)

@@ -1,16 +1,20 @@
-"""Nova virt driver for the lab: a server is a network namespace, everything else is nova's own FakeDriver.
+"""Nova virt driver of the lab: a server is a network namespace, everything else is Nova's own FakeDriver.
 
-compute_driver = labnetns.NetnsDriver  (this file is linked into nova/virt/)
+For each Neutron port the driver does what os-vif does: for vif_type=bridge a tap<port[:11]> in brq<net[:11]>, for
+vif_type=ovs a tap<port[:11]> in br-int with external_ids:iface-id.  The other end is ethN in the namespace
+vm-<instance uuid>, with the port's MAC and fixed addresses and nothing else.  Neutron's agent or OVN then programs
+anti-spoofing and security groups on the tap exactly as for a QEMU guest, and the driver waits for Neutron's
+network-vif-plugged event before the server becomes ACTIVE.
 
-For each neutron port the driver does what os-vif does for vif_type=bridge: tap<port[:11]> in brq<net[:11]>
-(vif_type=ovs: tap<port[:11]> in br-int with external_ids:iface-id);
-the other veth end is ethN inside namespace vm-<instance uuid>, with the port's MAC and fixed IPs.  Neutron's
-linuxbridge agent then programs anti-spoofing and security groups on the tap exactly as for a QEMU guest, and the
-driver waits for neutron's network-vif-plugged event before the server becomes ACTIVE.
-Per server directory  <state_path>/instances/<uuid>/ :
-  vm.json       name, netns, power, vifs, volumes      configdrive/   what the guest would read (user_data, meta_data...)
-Server metadata key lab_noip=1: addresses are not configured (the guest's own agent does it).
-Optional hook: $LAB/hooks/vm-up UUID NETNS DIR is started inside the namespace after plugging.
+Two nova-computes run beside each other; $LAB_HOST tells which hypervisor's bridges a server is plugged into: lab1's
+are in the lab's own namespace, lab2's in the namespace of that name.
+
+A server's folder is <state_path>/instances/<uuid>/:
+  vm.json        name, netns, host, power, vifs, volumes
+  configdrive/   what a guest reads from its config drive: openstack/latest/user_data, meta_data.json, network_data.json
+  hook.log       what the hook said; it is the server's console output
+Server metadata lab_noip=1: addresses are not configured (the guest's own agent does it).
+If $LAB_STATE/hooks/vm-up is executable, it is started as the server's pid 1; see ../guest.
 """
 import glob
 import json
@@ -32,7 +36,11 @@ from nova.volume import cinder
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
-LAB = os.environ['LAB']
+INSIDE = os.path.join(os.environ['LAB'], 'inside')
+STATE = os.environ['LAB_STATE']
+HOST = os.environ.get('LAB_HOST', 'lab1')
+ON_HOST = [] if HOST == 'lab1' else ['-n', HOST]    # of `ip`: where the hypervisor's interfaces are
+OVSDB = STATE + '/ram/ovs/' + ('' if HOST == 'lab1' else HOST + '/') + 'db.sock'
 
 
 def sh(*cmd, check=True):
@@ -40,6 +48,10 @@ def sh(*cmd, check=True):
     if check and r.returncode:
         raise exception.InternalError('%s: %s' % (' '.join(cmd), r.stderr.strip()))
     return r.stdout
+
+
+def host_ip(*arguments, check=True):
+    return sh('ip', *ON_HOST, *arguments, check=check)
 
 
 class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
@@ -73,20 +85,22 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
         for p in glob.glob(CONF.instances_path + '/*/vm.json'):
             with open(p) as f:
                 vm = json.load(f)
+            if vm['host'] != HOST:
+                continue
             self.instances[vm['uuid']] = fake.FakeInstance(vm['name'], vm['power'], vm['uuid'])
 
     # ---- network
     def _plug(self, vm, vif, index, configure):
         ns, tap, dev = vm['netns'], vif['tap'], 'eth%d' % index
         ovs = vif['type'] == 'ovs'
-        if not ovs and not os.path.exists('/sys/class/net/' + vif['bridge']):
-            sh('ip', 'link', 'add', vif['bridge'], 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0',
-               'mcast_snooping', '0', check=False)
-            sh('ip', 'link', 'set', vif['bridge'], 'up')
+        if not ovs and not host_ip('-o', 'link', 'show', 'dev', vif['bridge'], check=False):
+            host_ip('link', 'add', vif['bridge'], 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0',
+                    'mcast_snooping', '0', check=False)
+            host_ip('link', 'set', vif['bridge'], 'up')
         self._unplug(vif)
-        sh('ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', dev, 'netns', ns)
+        host_ip('link', 'add', tap, 'type', 'veth', 'peer', 'name', dev, 'netns', ns)
         sh('ip', '-n', ns, 'link', 'set', dev, 'address', vif['mac'], 'mtu', str(vif['mtu']))
-        sh('ip', 'link', 'set', tap, 'mtu', str(vif['mtu']))
+        host_ip('link', 'set', tap, 'mtu', str(vif['mtu']))
         if configure:
             for a in vif['addresses']:
                 sh('ip', '-n', ns, 'addr', 'add', a, 'dev', dev, *(['nodad'] if ':' in a else []))
@@ -94,22 +108,22 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
         if configure and vif['gateway'] and index == 0:
             sh('ip', '-n', ns, 'route', 'add', 'default', 'via', vif['gateway'], check=False)
         if ovs:
-            sh('ip', 'netns', 'exec', ns, 'txoff', dev)
-            sh('ip', 'link', 'set', tap, 'up')
+            sh('ip', 'netns', 'exec', ns, INSIDE + '/bin/txoff', dev)
+            host_ip('link', 'set', tap, 'up')
             self._vsctl('--may-exist', 'add-port', vif['bridge'], tap, '--', 'set', 'Interface', tap,
                         'external_ids:iface-id=' + vif['id'], 'external_ids:iface-status=active',
                         'external_ids:attached-mac="%s"' % vif['mac'], 'external_ids:vm-uuid=' + vm['uuid'])
         else:
-            sh('ip', 'link', 'set', tap, 'master', vif['bridge'], 'up')
+            host_ip('link', 'set', tap, 'master', vif['bridge'], 'up')
 
     @staticmethod
     def _vsctl(*args):
-        sh('ovs-vsctl', '--timeout=20', *args)
+        sh('ovs-vsctl', '--db=unix:' + OVSDB, '--timeout=20', *args)
 
     def _unplug(self, vif):
         if vif['type'] == 'ovs':
             self._vsctl('--if-exists', 'del-port', vif['bridge'], vif['tap'])
-        sh('ip', 'link', 'del', vif['tap'], check=False)
+        host_ip('link', 'del', vif['tap'], check=False)
 
     @staticmethod
     def _vif(vif):
@@ -146,11 +160,12 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
                 raise exception.VirtualInterfaceCreateException()
         vm['power'] = power_state.RUNNING
         self._save(vm)
-        hook = LAB + '/hooks/vm-up'
+        hook = STATE + '/hooks/vm-up'
         if os.access(hook, os.X_OK):
-            log = open(self._dir(vm['uuid']) + '/hook.log', 'ab')
-            subprocess.Popen(['ip', 'netns', 'exec', vm['netns'], hook, vm['uuid'], vm['netns'], self._dir(vm['uuid'])],
-                             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            with open(self._dir(vm['uuid']) + '/hook.log', 'ab') as log:
+                subprocess.Popen(['ip', 'netns', 'exec', vm['netns'], INSIDE + '/guest', 'start', hook, vm['uuid'],
+                                  vm['netns'], self._dir(vm['uuid'])],
+                                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def _down(self, vm):
         self._kill(vm['netns'])
@@ -164,13 +179,11 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
         super().spawn(context, instance, image_meta, injected_files, admin_password, allocations,
                       network_info, block_device_info, power_on, accel_info)
         vm = {'uuid': instance.uuid, 'name': instance.name, 'display_name': instance.display_name,
-              'netns': 'vm-' + instance.uuid, 'power': power_state.RUNNING, 'metadata': dict(instance.metadata or {}),
+              'netns': 'vm-' + instance.uuid, 'host': HOST, 'power': power_state.RUNNING, 'metadata': dict(instance.metadata or {}),
               'vifs': [self._vif(v) for v in network_info or []], 'volumes': {}, 'config_drive': instance.config_drive}
         for b in virt_driver.block_device_info_get_mapping(block_device_info):
             vm['volumes'][b['mount_device']] = b['connection_info'].get('data')
         self._save(vm)
-        if power_on:
-            self._up(instance, vm, network_info)
         try:
             md = md_base.InstanceMetadata(instance, content=injected_files, network_info=network_info,
                                           extra_md={'admin_pass': admin_password} if admin_password else {})
@@ -181,6 +194,8 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
                     o.write(data if isinstance(data, bytes) else data.encode())
         except Exception:
             LOG.exception('config drive', instance=instance)
+        if power_on:     # the hook finds its config drive
+            self._up(instance, vm, network_info)
 
     def destroy(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
                 destroy_secrets=True):

@@ -8,6 +8,7 @@ Octavia's own status updater.  VIP ports are real Neutron ports, made by Octavia
 Registered by lab-1.dist-info/entry_points.txt beside this file.
 """
 import threading
+import time
 
 from octavia.api.drivers.driver_agent import driver_updater
 from octavia.api.drivers.noop_driver import driver
@@ -18,17 +19,24 @@ from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
-# The updater's word for each kind, children before parents: a load balancer is ACTIVE after all that it holds.
-KINDS = (('members', models.Member), ('healthmonitors', models.HealthMonitor), ('l7rules', models.L7Rule),
-         ('l7policies', models.L7Policy), ('listeners', models.Listener), ('pools', models.Pool),
-         ('loadbalancers', models.LoadBalancer))
+# The updater's word for each kind and the way from one to its load balancer; children before parents, so that a load
+# balancer is ACTIVE after all that it holds.
+KINDS = (
+    ('members', models.Member, lambda row: row.pool.load_balancer),
+    ('healthmonitors', models.HealthMonitor, lambda row: row.pool.load_balancer),
+    ('l7rules', models.L7Rule, lambda row: row.l7policy.listener.load_balancer),
+    ('l7policies', models.L7Policy, lambda row: row.listener.load_balancer),
+    ('listeners', models.Listener, lambda row: row.load_balancer),
+    ('pools', models.Pool, lambda row: row.load_balancer),
+    ('loadbalancers', models.LoadBalancer, lambda row: row),
+)
 
 
 class Reporter(threading.Thread):
-    """Looks for pending objects for a few seconds after each driver call."""
+    """Looks for pending objects for some seconds after each driver call, until a load balancer was reported."""
 
-    LOOK_EVERY = 0.05
-    LOOKS = 200
+    LOOK_EVERY = 0.5    # seconds; what is changed stays pending (immutable) for about as long
+    LOOKS = 20
 
     def __init__(self):
         super().__init__(name='lab-reporter', daemon=True)
@@ -40,27 +48,31 @@ class Reporter(threading.Thread):
             self.called.wait()
             self.called.clear()
             for _ in range(self.LOOKS):
+                time.sleep(self.LOOK_EVERY)
                 try:
                     if self.report():
                         break
                 except Exception:
                     LOG.exception('reporting statuses')
-                if self.called.wait(self.LOOK_EVERY):
-                    self.called.clear()
 
     @staticmethod
     def pending():
         """What is committed and pending, as the updater wants it, one kind after the other."""
         session = db_api.get_session()
         try:
-            for kind, model in KINDS:
-                rows = session.query(model).filter(model.provisioning_status.like('PENDING%')).all()
-                # `enabled` of a member is what decides whether it would be used; nothing checks it here
-                up = 'NO_MONITOR' if kind == 'members' else 'ONLINE'
-                found = [{'id': row.id, 'provisioning_status': 'DELETED'}
-                         if row.provisioning_status == 'PENDING_DELETE' else
-                         {'id': row.id, 'provisioning_status': 'ACTIVE',
-                          'operating_status': up if row.enabled else 'OFFLINE'} for row in rows]
+            doomed = {row.id for row in session.query(models.LoadBalancer).filter_by(
+                provisioning_status='PENDING_DELETE')}      # with all they hold, where `cascade` was asked for
+            for kind, model, load_balancer_of in KINDS:
+                found = []
+                for row in session.query(model).filter(model.provisioning_status != 'DELETED'):
+                    parent = load_balancer_of(row)
+                    if row.provisioning_status == 'PENDING_DELETE' or parent is not None and parent.id in doomed:
+                        found.append({'id': row.id, 'provisioning_status': 'DELETED'})
+                    elif row.provisioning_status.startswith('PENDING'):
+                        # a member without a monitor is never ONLINE, in the no-op provider as in others
+                        up = 'NO_MONITOR' if kind == 'members' else 'ONLINE'
+                        found.append({'id': row.id, 'provisioning_status': 'ACTIVE',
+                                      'operating_status': up if row.enabled else 'OFFLINE'})
                 if found:
                     yield kind, found
         finally:
