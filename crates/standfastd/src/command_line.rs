@@ -3,13 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use lexopt::prelude::{Long, Short, ValueExt};
+use lexopt::prelude::{Long, Short};
 
 /// Where the configuration is looked for if none is named, the first that exists.
 const DEFAULT_CONFIGURATIONS: [&str; 2] =
     ["/etc/standfast/standfastd.conf", "/etc/keepalived/keepalived.conf"];
 /// Where the pid goes if no file is named.
 const DEFAULT_PID_FILE: &str = "/run/standfast/standfastd.pid";
+
+/// syslog's facility `daemon`.
+const DAEMON: u8 = 3;
 
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct CommandLine {
     /// Log what is told once only, too (`-D`).
     pub(crate) detailed: bool,
     pub(crate) log_facility: u8,
+    /// `-u`.
+    pub(crate) umask: Option<u32>,
     /// `-i`: which lines of the configuration count.
     pub(crate) config_id: Option<String>,
     /// `-s`: the network namespace to work in.
@@ -65,7 +70,9 @@ Usage: standfastd [OPTIONS]
   -n, --dont-fork           stay in the foreground
   -l, --log-console         log to stderr instead of syslog
   -D, --log-detail          log details
-  -S, --log-facility 0-7    syslog facility LOG_LOCAL0 to 7 (default: daemon)
+  -S, --log-facility NAME   syslog facility: 0-7, local0-7, user, daemon (default)
+  -G, --no-syslog           log to stderr
+  -u, --umask MASK          of files that are made, octal
   -p, --pid FILE            pid file (locked: one agent for each)
   -r, --vrrp_pid FILE       a further pid file, for keepalived's scripts
   -c, --checkers_pid FILE   likewise
@@ -73,12 +80,17 @@ Usage: standfastd [OPTIONS]
   -s, --namespace NAME      run in this network namespace
   -i, --config-id ID        configuration lines marked @ID count
   -V, --dont-release-vrrp   leave the addresses on the interfaces on exit
-      --signum=NAME         print the number of a signal: RELOAD STOP DATA STATS
+      --signum=NAME         print the number of a signal: RELOAD STOP DATA STATS JSON
   -v, --version             print the version
   -h, --help                print this
 
-Signals: HUP reload, TERM or INT hand over and stop, USR1 write the state to
-keepalived.data, USR2 write the counters to keepalived.stats.
+keepalived's options for what is not here or always so are accepted: -P -C -B
+-d -R -I -X -m -M -a -e --all.
+
+Signals: HUP reload, TERM or INT hand over and stop; USR1, USR2 and JSON write
+the state, the counters and both as JSON to state_dump_file, stats_dump_file and
+json_dump_file, by default beside the control socket. Exit codes: 0 stopped,
+1 cannot run, 2 the configuration has errors.
 ";
 
 impl CommandLine {
@@ -95,7 +107,8 @@ impl CommandLine {
             foreground: false,
             log_to_stderr: false,
             detailed: false,
-            log_facility: 3,
+            log_facility: DAEMON,
+            umask: None,
             config_id: None,
             network_namespace: None,
             keep_addresses: false,
@@ -118,12 +131,16 @@ impl CommandLine {
                 Short('l' | 'G') | Long("log-console" | "no-syslog") => line.log_to_stderr = true,
                 Short('D') | Long("log-detail") => line.detailed = true,
                 Short('S') | Long("log-facility") => {
-                    let given = value(&mut parser)?;
-                    let local: u8 =
-                        given.parse().ok().filter(|n| *n <= 7).ok_or_else(|| {
-                            format!("-S {}: a number from 0 to 7 is needed", given.display())
-                        })?;
-                    line.log_facility = 16 + local;
+                    let given = text(value(&mut parser)?, "-S")?;
+                    line.log_facility = facility(&given).ok_or_else(|| {
+                        format!("-S {given}: 0 to 7, local0 to local7, user or daemon is needed")
+                    })?;
+                }
+                Short('u') | Long("umask") => {
+                    let given = text(value(&mut parser)?, "-u")?;
+                    let mask = u32::from_str_radix(&given, 8).ok().filter(|mask| *mask <= 0o777);
+                    line.umask =
+                        Some(mask.ok_or_else(|| format!("-u {given}: an octal mask to 777 is needed"))?);
                 }
                 Short('p') | Long("pid") => line.pid_file = PathBuf::from(value(&mut parser)?),
                 Short('r' | 'c' | 'b') | Long("vrrp_pid" | "checkers_pid" | "bfd_pid") => {
@@ -147,8 +164,22 @@ impl CommandLine {
                 }
                 Short('X') | Long("release-vips") => line.ignored.push("-X (release-vips: always so)"),
                 Short('m') | Long("core-dump") => line.ignored.push("-m (core-dump)"),
-                Short('x') | Long("snmp") => {
-                    return Err("-x: SNMP is not built yet; leave the option out".into());
+                Short('M') | Long("core-dump-pattern") => {
+                    value(&mut parser)?;
+                    line.ignored.push("-M (core-dump-pattern)");
+                }
+                Short('a') | Long("address-monitoring") => {
+                    line.ignored.push("-a (address-monitoring: changes of our addresses are always told)");
+                }
+                Short('e') | Long("all-config") => {
+                    line.ignored.push("-e (all-config: a missing file is always an error)");
+                }
+                Long("all" | "perf" | "debug") => {}
+                Short('x' | 'A') | Long("snmp" | "snmp-agent-socket") => {
+                    return Err("-x, -A: SNMP is not built yet; leave the option out".into());
+                }
+                Short('T') | Long("genhash") => {
+                    return Err("-T: genhash belongs to keepalived's checkers, which are not part of this".into());
                 }
                 other => {
                     return Err(format!(
@@ -170,6 +201,15 @@ fn text(value: OsString, option: &str) -> Result<String, String> {
     value.into_string().map_err(|value| format!("{option} {}: not valid UTF-8", value.display()))
 }
 
+/// syslog's number of a facility.
+fn facility(name: &str) -> Option<u8> {
+    match name {
+        "user" => Some(1),
+        "daemon" => Some(DAEMON),
+        _ => name.trim_start_matches("local").parse().ok().filter(|n: &u8| *n <= 7).map(|n| 16 + n),
+    }
+}
+
 fn describe(error: &lexopt::Error) -> String {
     error.to_string()
 }
@@ -181,6 +221,7 @@ pub(crate) fn signum(name: &str) -> Option<i32> {
         "STOP" | "TERM" => 15,
         "DATA" | "USR1" => 10,
         "STATS" | "USR2" => 12,
+        "JSON" => crate::supervisor::SIGJSON,
         _ => return None,
     })
 }
@@ -225,6 +266,15 @@ mod tests {
         assert_eq!(parse(&["-t", "-f", "a.conf"]).unwrap().configuration, PathBuf::from("a.conf"));
         let line = parse(&["--config-test=b.conf"]).unwrap();
         assert_eq!((line.task, line.configuration), (Task::Check, PathBuf::from("b.conf")));
+    }
+
+    #[test]
+    fn facilities_are_named_as_keepalived_names_them() {
+        let facility = |name: &str| parse(&["-S", name]).map(|line| line.log_facility);
+        for (name, number) in [("0", 16), ("7", 23), ("local3", 19), ("user", 1), ("daemon", 3)] {
+            assert_eq!(facility(name), Ok(number));
+        }
+        assert!(facility("8").is_err());
     }
 
     #[test]

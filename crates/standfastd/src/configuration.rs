@@ -1,17 +1,19 @@
 //! The configuration file: read, checked against this host, and told about.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use keepalived_conf::{Configuration, FileLoader, Severity};
-use vrrp_linux::netlink::{Link, Netlink};
+use keepalived_conf::{Configuration, Environment, FileSystem, Outcome, Severity};
+use vrrp_linux::netlink::Netlink;
 
 use crate::command_line::CommandLine;
+use crate::plan::{self, Host};
 use crate::{Failure, journal};
 
-/// keepalived's exit codes of `-t`: cannot be read; has errors.
+/// keepalived's exit codes of `-t`: cannot be read; has errors; programs run as root without
+/// `enable_script_security`.
 const TEST_UNREADABLE: u8 = 4;
 const TEST_ERRORS: u8 = 5;
+const TEST_SECURITY: u8 = 6;
 
 /// Where diagnostics go.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,32 +22,6 @@ pub(crate) enum Told {
     OnStderr,
     /// A line each.
     InTheLog,
-}
-
-struct Files;
-
-impl FileLoader for Files {
-    fn read(&self, path: &str) -> Result<String, String> {
-        let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes)
-            .map_err(|e| format!("not valid UTF-8 at byte {}", e.utf8_error().valid_up_to()))
-    }
-
-    fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, String> {
-        let base = Path::new(from).parent().unwrap_or(Path::new("."));
-        let full = base.join(pattern);
-        let name = full.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-        let Some((before, after)) = name.split_once('*') else { return Ok(vec![full.display().to_string()]) };
-        let directory = full.parent().unwrap_or(base);
-        let mut found: Vec<String> = std::fs::read_dir(directory)
-            .map_err(|e| format!("{}: {e}", directory.display()))?
-            .flatten()
-            .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(before) && n.ends_with(after)))
-            .map(|e| e.path().display().to_string())
-            .collect();
-        found.sort();
-        Ok(found)
-    }
 }
 
 /// Reads the configuration and tells what is to be told of it.
@@ -58,8 +34,8 @@ pub(crate) fn load(line: &CommandLine, told: Told) -> Result<Configuration, Fail
 
 /// As [`load`]; the error is one line.
 pub(crate) fn read(line: &CommandLine, told: Told) -> Result<Configuration, String> {
-    let path = line.configuration.display().to_string();
-    let outcome = keepalived_conf::parse(&path, &Files, line.config_id.as_deref());
+    let outcome = parse(line)?;
+    let path = line.configuration.display();
     let mut first = None;
     for diagnostic in &outcome.diagnostics {
         let concise = diagnostic.concise(&outcome.sources);
@@ -76,33 +52,27 @@ pub(crate) fn read(line: &CommandLine, told: Told) -> Result<Configuration, Stri
             Told::InTheLog => journal::write(severity, &concise),
         }
     }
-    let configuration =
-        outcome.configuration.ok_or_else(|| first.unwrap_or_else(|| format!("{path} has errors")))?;
-    let links =
-        Netlink::open().and_then(|mut n| n.links()).map_err(|e| format!("cannot ask for interfaces: {e}"))?;
-    check_interfaces(&configuration, &links, &outcome.sources)?;
-    Ok(configuration)
+    outcome.configuration.ok_or_else(|| first.unwrap_or_else(|| format!("{path} has errors")))
 }
 
-fn check_interfaces(
-    configuration: &Configuration,
-    links: &[Link],
-    sources: &keepalived_conf::Sources,
-) -> Result<(), String> {
-    for instance in &configuration.instances {
-        let (name, span) = &instance.interface;
-        if !links.iter().any(|link| link.name == *name) {
-            let (line, column, _) = sources.locate(*span);
-            let there: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
-            return Err(format!(
-                "{}:{line}:{column}: error[no-interface]: {}: there is no interface `{name}`; this host has {}",
-                sources.path(span.file),
-                instance.name,
-                there.join(", ")
-            ));
-        }
-    }
-    Ok(())
+fn parse(line: &CommandLine) -> Result<Outcome, String> {
+    let links =
+        Netlink::open().and_then(|mut n| n.links()).map_err(|e| format!("cannot ask for interfaces: {e}"))?;
+    let names: Vec<String> = links.into_iter().map(|link| link.name).collect();
+    Ok(parse_with(line, Some(&names)))
+}
+
+fn parse_with(line: &CommandLine, interfaces: Option<&[String]>) -> Outcome {
+    // keepalived's default: the host's name up to the first dot.
+    let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let config_id = line.config_id.as_deref().or_else(|| host_name.split('.').next());
+    let environment = Environment { loader: &FileSystem, config_id, interfaces };
+    keepalived_conf::read(&line.configuration.display().to_string(), &environment)
+}
+
+/// The network namespace that the configuration names: it has to be entered before interfaces are looked for.
+pub(crate) fn network_namespace(line: &CommandLine) -> Option<String> {
+    parse_with(line, None).configuration?.global.network_namespace
 }
 
 fn eprint(text: &str) {
@@ -113,15 +83,29 @@ fn eprint(text: &str) {
 
 /// `-t`.
 pub(crate) fn check(line: &CommandLine) -> ExitCode {
-    if let Err(error) = std::fs::metadata(&line.configuration) {
+    if let Err(error) = std::fs::File::open(&line.configuration) {
         eprint(&format!("error: cannot read {}: {error}\n", line.configuration.display()));
         return ExitCode::from(TEST_UNREADABLE);
     }
-    match read(line, Told::OnStderr) {
-        Ok(_) => ExitCode::SUCCESS,
+    // As the agent would: the interfaces are those of the namespace that it works in.
+    if let Err(failure) = crate::enter_namespace(line) {
+        eprint(&format!("error: {}\n", failure.text));
+        return ExitCode::from(TEST_UNREADABLE);
+    }
+    let Ok(configuration) = read(line, Told::OnStderr) else { return ExitCode::from(TEST_ERRORS) };
+    let host = Netlink::open().and_then(|mut netlink| Host::ask(&mut netlink)).unwrap_or_default();
+    match plan::make(&configuration, &host) {
         Err(text) => {
-            eprint(&format!("{text}\n"));
+            eprint(&format!("error: {text}\n"));
             ExitCode::from(TEST_ERRORS)
         }
+        Ok(plan) if plan.runs_programs_as_root() && !configuration.global.script_security => {
+            eprint(
+                "warning: a script runs as root and enable_script_security is not set; name another user, or set \
+                 it\n",
+            );
+            ExitCode::from(TEST_SECURITY)
+        }
+        Ok(_) => ExitCode::SUCCESS,
     }
 }

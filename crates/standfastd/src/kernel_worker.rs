@@ -28,6 +28,9 @@ use crate::address_ledger::{AddressLedger, Place};
 /// An address that others keep taking away is put back this often a minute; then we say so and stop.
 const RESTORES_PER_MINUTE: u32 = 10;
 
+/// How long an IPv6 address is waited for before it is announced in any case.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
+
 /// What the addresses of a virtual router are, and what their announcements are made from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AddressSet {
@@ -142,6 +145,8 @@ struct Worker {
     announcer: Announcer,
     watch: Option<AnnouncementWatch>,
     monitor: Monitor,
+    /// Events that were read while something was waited for.
+    unread: Vec<KernelEvent>,
     poller: Poller,
     waker: Arc<Waker>,
     requests: Receiver<Request>,
@@ -176,6 +181,7 @@ pub(crate) fn spawn(
         announcer: Announcer::open()?,
         watch: None,
         monitor,
+        unread: Vec::new(),
         poller,
         waker,
         requests,
@@ -241,6 +247,9 @@ impl Worker {
             self.netlink.remove_addresses(&first);
         }
         let results = self.netlink.add_addresses(&entry.set.addresses);
+        let added = results.iter().zip(&entry.set.addresses).filter(|(result, _)| result.is_ok());
+        let soon = added.map(|(_, spec)| spec).filter(|s| s.address.is_ipv6() && !s.duplicate_detection);
+        await_answering(&mut self.monitor, &mut self.unread, soon.map(of).collect());
         // What is there is announced even if one failed: the protocol decides what becomes of it.
         let sent = send_repeated(&mut self.announcer, &entry.frames, announce);
         let took = started.elapsed();
@@ -454,7 +463,7 @@ impl Worker {
 
     fn watch(&mut self) {
         let events = match self.monitor.read_events() {
-            Ok(events) => events,
+            Ok(events) => std::mem::take(&mut self.unread).into_iter().chain(events),
             Err(error) => {
                 self.report(Report::Warning(format!("cannot watch the kernel's addresses: {error}")));
                 return;
@@ -559,6 +568,26 @@ fn duplicate(address: IpAddr) -> String {
         "{address}: another host answers for it (duplicate address detection); find that host, or remove \
          `-nodad`"
     )
+}
+
+/// The kernel acknowledges an IPv6 address before it answers for it, and says so when it does.
+fn await_answering(monitor: &mut Monitor, unread: &mut Vec<KernelEvent>, mut open: BTreeSet<Place>) {
+    let deadline = Instant::now() + ANSWERS_WITHIN;
+    while !open.is_empty() {
+        if !monitor.wait(deadline.saturating_duration_since(Instant::now())) {
+            return;
+        }
+        // What cannot be read now is told when events are read next.
+        let Ok(events) = monitor.read_events() else { return };
+        for event in &events {
+            if let KernelEvent::AddressAdded(a) = event
+                && !a.tentative
+            {
+                open.remove(&(a.interface, a.address));
+            }
+        }
+        unread.extend(events);
+    }
 }
 
 fn send_repeated(announcer: &mut Announcer, frames: &[Frame], repeat: u8) -> io::Result<()> {

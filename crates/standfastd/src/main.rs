@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             if let Some(number) = command_line::signum(name) {
                 print(&format!("{number}\n"))
             } else {
-                journal::error(&format!("--signum={name}: known are RELOAD, STOP, DATA and STATS"));
+                journal::error(&format!("--signum={name}: known are RELOAD, STOP, DATA, STATS and JSON"));
                 ExitCode::from(EXIT_FATAL)
             }
         }
@@ -88,23 +88,33 @@ impl Failure {
     }
 }
 
+/// The network namespace of `-s`, else the configuration's, else the one we are in.
+fn enter_namespace(line: &CommandLine) -> Result<(), Failure> {
+    let Some(name) = line.network_namespace.clone().or_else(|| configuration::network_namespace(line)) else {
+        return Ok(());
+    };
+    vrrp_linux::process::enter_network_namespace(&name)
+        .map_err(|e| Failure::fatal(format!("cannot enter network namespace {name}: {e}")))
+}
+
 fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
     if !line.foreground && !line.detached {
         // The configuration is read first, so that a mistake is seen by whoever starts us.
+        enter_namespace(line)?;
         configuration::load(line, configuration::Told::OnStderr)?;
         return detach::start_in_background(line);
     }
     if line.detached {
         detach::leave_session()?;
     }
+    if let Some(mask) = line.umask {
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
+    }
     journal::open(line.log_to_stderr, line.detailed, line.log_facility);
     if let Err(error) = vrrp_linux::process::be_killed_late() {
         journal::info(&format!("oom_score_adj stays: {error}"));
     }
-    if let Some(namespace) = &line.network_namespace {
-        vrrp_linux::process::enter_network_namespace(namespace)
-            .map_err(|e| Failure::fatal(format!("cannot enter network namespace {namespace}: {e}")))?;
-    }
+    enter_namespace(line)?;
     let loaded = configuration::load(line, configuration::Told::InTheLog)?;
     for option in &line.ignored {
         journal::info(&format!("option {option} is accepted and means nothing here"));

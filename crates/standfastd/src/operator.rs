@@ -240,12 +240,17 @@ impl Supervisor<'_> {
     /// SIGUSR1, SIGUSR2 and keepalived's JSON signal: beside the control socket, named for this process.
     pub(crate) fn dump(&mut self, signal: i32) {
         let Some(status) = self.status() else { return };
-        let (kind, text) = match signal {
-            SIGUSR1 => ("data", dump::data(&status)),
-            SIGJSON => ("json", dump::json(&status)),
-            _ => ("stats", dump::stats(&status)),
+        let global = &self.configuration.global;
+        let (kind, text, named) = match signal {
+            SIGUSR1 => ("data", dump::data(&status), &global.state_dump_file),
+            SIGJSON => ("json", dump::json(&status), &global.json_dump_file),
+            _ => ("stats", dump::stats(&status), &global.stats_dump_file),
         };
-        let path = control::runtime_directory().join(format!("{}-{}.{kind}", self.namespace, std::process::id()));
+        let path = match named {
+            Some(path) => path.into(),
+            None => control::runtime_directory()
+                .join(format!("{}-{}.{kind}", self.namespace, std::process::id())),
+        };
         match dump::write(&path, &text) {
             Ok(()) => journal::notice(&format!("{kind} written to {}", path.display())),
             Err(error) => journal::warning(&format!("cannot write {}: {error}", path.display())),

@@ -150,7 +150,11 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
 /// How the protocol thread is to be scheduled.
 pub(crate) fn scheduling(configuration: &Configuration) -> Scheduling {
     let global = &configuration.global;
-    Scheduling { realtime: global.realtime_priority, nice: None, processors: Vec::new() }
+    Scheduling {
+        realtime: global.realtime_priority,
+        nice: global.nice,
+        processors: global.cpu_affinity.clone(),
+    }
 }
 
 fn trackers(configuration: &Configuration) -> Result<BTreeMap<String, Spec>, String> {

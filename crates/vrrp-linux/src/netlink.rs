@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::system::uname;
@@ -385,6 +386,16 @@ impl Monitor {
         // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
         let socket = open(0x1 | 0x10 | 0x100, SocketFlags::NONBLOCK)?;
         Ok(Self { socket, buffer: vec![0; BUFFER] })
+    }
+
+    /// Waits until something has changed, at most so long; whether it has.
+    pub fn wait(&self, at_most: std::time::Duration) -> bool {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        let timeout = Timespec {
+            tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(at_most.subsec_nanos()),
+        };
+        poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 
     /// What has changed since the last call.
