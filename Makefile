@@ -4,7 +4,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN := target/$(HOST)/release
 
-.PHONY: help build demo test test-fast fmt lint packages clean
+.PHONY: help build demo test test-fast fmt lint packages clean release deb test-bosh deny
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,6 +19,21 @@ build: ## Build the static release executables into $(BIN)
 demo: packages build ## Two routers, one address, and what can go wrong
 	@demo/run $(BIN)/standfastd
 
+release: packages build ## The BOSH release's tarball, in out/
+	@echo "==> BOSH release (bosh/build)"
+	@bosh/build $(BIN) out
+
+deb: packages build ## Debian packages, in out/, checked by lintian and installed for a try
+	@echo "==> Debian packages (packaging/build-deb)"
+	@packaging/build-deb $(BIN) out
+	@packaging/test-deb out
+
+test-bosh: packages build ## The BOSH release: templates rendered, its job started on two hosts
+	@bosh/test/run $(BIN)
+
+deny: ## cargo-deny: licences, sources, duplicates (installs it with cargo, which takes minutes)
+	@packaging/deny
+
 lint: ## Format, clippy, licences
 	@echo "==> rustfmt"
 	@$(CARGO) fmt --all --check
@@ -26,6 +41,8 @@ lint: ## Format, clippy, licences
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@echo "==> tidy"
 	@packaging/tidy.sh
+	@echo "==> licences"
+	@packaging/licences.rb check
 
 test-fast: ## Tests that need no network namespaces
 	@echo "==> tests without namespaces"
@@ -40,3 +57,22 @@ fmt: ## Format the code
 
 clean: ## Remove what was built
 	@$(CARGO) clean
+
+.PHONY: lab lab-ovn lab-down lab-status lab-test
+lab: ## Bring the OpenStack lab up, linuxbridge and iptables (lab/README.md)
+	@lab/install
+	@LAB_INSTANCE=lb lab/up
+
+lab-ovn: ## The same on OVN, beside it
+	@lab/install
+	@LAB_INSTANCE=ovn lab/up
+
+lab-down: ## Stop both; nothing stays behind but logs and templates in lab/.state
+	@LAB_INSTANCE=lb lab/down
+	@LAB_INSTANCE=ovn lab/down
+
+lab-status: ## Which lab is up, and what of it is not ready
+	@lab/status
+
+lab-test: lab lab-ovn ## Prove both labs: enforcement, virtual ports, two hypervisors, volumes, load balancers
+	@lab/test
