@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # Writes a BOSH release tarball as `bosh create-release` lays it out, for machines without the bosh command:
-# release.MF, jobs/NAME.tgz (job.MF, monit, templates), packages/NAME.tgz (packaging and files), license.tgz.
+# release.MF, jobs/NAME.tgz (job.MF, monit, templates), packages/NAME.tgz (packaging and files), license.tgz (LICENSE, NOTICE).
 # The same input gives the same bytes.
 #
 # Usage: ruby tarball.rb RELEASE_DIRECTORY VERSION TARBALL
@@ -66,6 +66,9 @@ class ReleaseTarball
   def license(stage)
     Dir.mktmpdir do |content|
       copy(File.join(@directory, 'LICENSE'), File.join(content, 'LICENSE'), 0o644)
+      # The licences of what the executables contain; bosh/build writes it.
+      notice = File.join(@directory, 'NOTICE')
+      copy(notice, File.join(content, 'NOTICE'), 0o644) if File.exist?(notice)
       entry('license', content, File.join(stage, 'license.tgz')).except('name')
     end
   end

@@ -3,6 +3,10 @@
 set -euo pipefail
 list=$(realpath "${1:-$(dirname "$0")/debian-packages.txt}")
 cd "$(dirname "$0")"
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  echo "This is no Debian: there is no apt-get. Install by hand what $list names, by your system's names." >&2
+  exit 1
+fi
 mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]*$//' "$list")
 missing=()
 for package in "${wanted[@]}"; do
@@ -12,6 +16,11 @@ if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 echo "==> installing Debian packages: ${missing[*]}"
 run=()
 if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "Only root can install packages, this is $(id -un), and there is no sudo. As root, run:" >&2
+    echo "    apt-get update && apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
   echo "    (with sudo: packages can only be installed by root)"
   run=(sudo)
 fi
@@ -24,4 +33,4 @@ if [ ! -e /usr/sbin/policy-rc.d ]; then
   trap '"${run[@]}" rm -f "$policy"' EXIT
 fi
 "${run[@]}" apt-get update -qq
-"${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+"${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
