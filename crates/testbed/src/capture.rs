@@ -24,6 +24,7 @@ use nix::sys::time::{TimeSpec, TimeVal, TimeValLike as _};
 use socket2::{SockFilter, SockRef};
 
 use crate::frame::{Advert, Announcement, Seen, decode};
+use crate::host::Host;
 use crate::lan::Lan;
 use crate::moment::{Millis, Moment};
 
@@ -57,11 +58,25 @@ impl Capture {
     /// # Errors
     /// If the kernel refuses the socket.
     pub fn start(lan: &Lan) -> Result<Self> {
-        let socket = lan.switch.inside(open)??;
+        Self::of(lan.switch.inside(open)??, Arc::clone(&lan.ports))
+    }
+
+    /// A capture of what comes in by one more interface of a host; what it hears counts as from "peer".
+    ///
+    /// # Errors
+    /// If there is no such interface, or the kernel refuses the socket.
+    pub fn on(host: &Host, interface: &str) -> Result<Self> {
+        let (socket, index) = host.inside(|| (open(), nix::net::if_::if_nametoindex(interface)))?;
+        let index = index.with_context(|| format!("no {interface} on {}", host.name()))?;
+        let ports = Arc::new(Mutex::new(BTreeMap::from([(index, Arc::from("peer"))])));
+        Self::of(socket?, ports)
+    }
+
+    fn of(socket: OwnedFd, ports: Arc<Mutex<BTreeMap<u32, Arc<str>>>>) -> Result<Self> {
         let record = Arc::new(Mutex::new(Record::default()));
         let end = Arc::new(AtomicBool::new(false));
-        let (into, stop, ports) = (Arc::clone(&record), Arc::clone(&end), Arc::clone(&lan.ports));
-        let reader = thread::spawn(move || read(&socket, &ports, &into, &stop));
+        let (into, stop) = (Arc::clone(&record), Arc::clone(&end));
+        let reader = thread::Builder::new().spawn(move || read(&socket, &ports, &into, &stop))?;
         Ok(Self { record, end, reader: Some(reader), started: Moment::now() })
     }
 

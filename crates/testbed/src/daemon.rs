@@ -45,7 +45,7 @@ impl Daemon {
             .stderr(out)
             .process_group(0);
         let child = host
-            .inside(|| command.spawn())?
+            .launch(|| command.spawn())?
             .with_context(|| format!("cannot start {}", program.as_ref().display()))?;
         Ok(Self { child, log, name: name.to_owned() })
     }

@@ -6,12 +6,15 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::daemon::Daemon;
+use crate::machine::Machine;
 
 /// The link's name on every host.
 pub const INTERFACE: &str = "eth0";
@@ -101,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) number: u8,
     pub(crate) namespace: Namespace,
     pub(crate) folder: PathBuf,
+    pub(crate) machine: OnceLock<Machine>,
 }
 
 impl Host {
@@ -148,6 +152,27 @@ impl Host {
         self.shared.namespace.inside(work)
     }
 
+    /// Gives the host processes of its own: what is started on it from now on, `killall` among it, sees only
+    /// what else was.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn isolate_processes(&self) -> Result<()> {
+        let machine = Machine::new(|args| Daemon::start(self, "first-process", "unshare", args, &[]))?;
+        ensure!(self.shared.machine.set(machine).is_ok(), "{} has processes of its own already", self.name());
+        Ok(())
+    }
+
+    /// As [`inside`](Self::inside), to start a process.
+    pub(crate) fn launch<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        self.inside(|| {
+            if let Some(machine) = self.shared.machine.get() {
+                machine.enter()?;
+            }
+            Ok(work())
+        })?
+    }
+
     /// Runs `ip` commands on the host, one a line, without the leading `ip`.
     ///
     /// # Errors
@@ -163,7 +188,7 @@ impl Host {
     pub fn run<A: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[A]) -> Result<Output> {
         let mut command = Command::new(&program);
         command.args(args);
-        self.inside(|| command.output())?
+        self.launch(|| command.output())?
             .with_context(|| format!("cannot run {}", program.as_ref().display()))
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -69,7 +69,15 @@ impl Lan {
         ports.insert(index, name.into());
         let folder = self.folder.join(name);
         fs::create_dir_all(&folder)?;
-        Ok(Host { shared: Arc::new(Shared { name: name.to_owned(), number, namespace, folder }) })
+        Ok(Host {
+            shared: Arc::new(Shared {
+                name: name.to_owned(),
+                number,
+                namespace,
+                folder,
+                machine: OnceLock::new(),
+            }),
+        })
     }
 
     /// Takes the cable out of a host: it sees its carrier go.

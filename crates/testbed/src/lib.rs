@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod boshrelease;
 pub mod capture;
 pub mod daemon;
 pub mod enclosure;
@@ -47,6 +48,7 @@ pub mod wait;
 pub mod web;
 
 mod frr;
+mod machine;
 
 pub use capture::Capture;
 pub use daemon::Daemon;

@@ -4,7 +4,6 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::thread::sleep;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::flood::{self, CraftedAdvert};
@@ -153,9 +152,8 @@ fn kill(scene: &mut Scene) -> Result<()> {
     scene.settled(Active)?;
     let report = scene.probed(before)?;
     ensure!(report.longest_outage() <= ALLOWANCE, "{report}");
-    let death = report.between(before, returned);
-    ensure!(death.lost() == 0, "both had the address, and the client lost something: {death}");
-    Ok(())
+    // Both have the address all the time.
+    scene.nothing_lost(&report.between(before, returned), before)
 }
 
 /// Told to stop, an Active says farewell, and the Backup follows after its skew. Ours goes on answering until
@@ -188,7 +186,7 @@ fn terminate(scene: &mut Scene) -> Result<()> {
     }
     let report = scene.probed(before)?;
     if scene.is_ours(Active) {
-        ensure!(report.lost() == 0, "a planned stop of ours lost something: {report}");
+        scene.nothing_lost(&report, before)?;
     } else {
         ensure!(report.longest_outage() <= skew + ALLOWANCE, "{report}");
     }
@@ -217,12 +215,16 @@ fn cut(scene: &mut Scene) -> Result<()> {
     scene.settled(Active)?;
     let report = scene.probed(before)?;
     let bound = first.at.since(before) + ALLOWANCE;
-    if scene.kind(Active) != Kind::Frr {
+    if !scene.has_frr() {
         ensure!(report.lost() > 0, "a cut that nobody noticed is no cut");
         ensure!(report.longest_outage() <= bound, "{report}; at most {bound:?} were due");
     }
+    // FRR goes on being Active behind a cut link, so it does not announce itself anew when the link returns, and
+    // a client that believed the other waits for its own neighbour entry to age.
     let back = report.between(mended, Moment::now());
-    ensure!(back.longest_outage() <= ALLOWANCE, "after the link was mended: {back}");
+    if scene.kind(Active) != Kind::Frr {
+        ensure!(back.longest_outage() <= ALLOWANCE, "after the link was mended: {back}");
+    }
     Ok(())
 }
 
@@ -248,11 +250,8 @@ fn partition(scene: &mut Scene) -> Result<()> {
     sleep(scene.interval());
     let report = scene.probed(before)?;
     let back = report.between(healed, Moment::now());
-    // FRR's virtual MAC is on both sides, and what the bridge learns last counts.
-    if !scene.kind(Active).eq(&Kind::Frr) && !scene.kind(Backup).eq(&Kind::Frr) {
-        let bound = scene.interval() + ALLOWANCE;
-        ensure!(back.longest_outage() <= bound, "after the healing: {back}; at most {bound:?} were due");
-    }
+    let bound = scene.interval() + ALLOWANCE;
+    ensure!(back.longest_outage() <= bound, "after the healing: {back}; at most {bound:?} were due");
     Ok(())
 }
 
@@ -284,7 +283,9 @@ fn tie(scene: &mut Scene) -> Result<()> {
     scene.start(Active)?;
     scene.start(Backup)?;
     for which in [Active, Backup] {
-        scene.advert_after(which, scene.capture.started(), scene.down(which) + PATIENCE)?;
+        // Not by the capture: a unicast peer without a neighbour entry is sent nothing.
+        let limit = scene.down(which) + PATIENCE;
+        wait::until("both are Active", limit, || scene.host(which).has_address(scene.address()))?;
     }
     scene.probe()?;
     sleep(scene.interval());
@@ -310,10 +311,13 @@ fn priority_zero(scene: &mut Scene) -> Result<()> {
     let stranger = scene.lan.host("x")?;
     scene.up()?;
     let vr = scene.setup.virtual_router(&stranger, scene.host(Active), 0);
-    let crafted = CraftedAdvert::new(&stranger, &vr)
-        .checksum(scene.setup.checksum.unwrap_or(ChecksumForm::PseudoHeader));
+    let mut crafted = CraftedAdvert::new(&stranger, &vr);
+    if let Some(form) = scene.setup.checksum {
+        crafted = crafted.checksum(form);
+    }
     let frames: Vec<_> = if scene.setup.unicast {
-        [Active, Backup].map(|which| crafted.clone().unicast(&stranger, scene.host(which)).frame()).into()
+        // The Backup first: what the Active answers shall be the last word that it hears.
+        [Backup, Active].map(|which| crafted.clone().unicast(&stranger, scene.host(which)).frame()).into()
     } else {
         vec![crafted.frame()]
     };
@@ -430,7 +434,7 @@ fn handover(scene: &mut Scene) -> Result<()> {
     sleep(scene.down(Active) + scene.interval());
     scene.settled(Backup)?;
     let moved = scene.probed(before)?;
-    ensure!(moved.lost() == 0, "the handover lost something: {moved}");
+    scene.nothing_lost(&moved, before)?;
     scene.probe()?;
     let back = Moment::now();
     scene.router(Active)?.standfast(&["handover", "--take-back"])?;
@@ -438,6 +442,5 @@ fn handover(scene: &mut Scene) -> Result<()> {
     scene.settled(Active)?;
     let report = scene.probed(back)?;
     ensure!(report.longest_outage() <= ALLOWANCE, "{report}");
-    sleep(Duration::from_millis(1));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! FRR's vrrpd as the peer: multicast, virtual MACs, no unicast, another reading of the skew.
+//! FRR's vrrpd as the peer: multicast, virtual MACs, no unicast, another reading of the skew. Debian's 8.4 knows
+//! the pseudo-header form of the checksum only.
 
 use libtest_mimic::Trial;
 use testbed::{ChecksumForm, Family, Kind};
@@ -18,7 +19,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             unicast: false,
             checksum: Some(ChecksumForm::PseudoHeader),
         },
-        Setup { version: 3, family: Family::Ipv4, unicast: false, checksum: Some(ChecksumForm::Message) },
         Setup { version: 3, family: Family::Ipv6, unicast: false, checksum: None },
     ];
     let mut trials = Vec::new();

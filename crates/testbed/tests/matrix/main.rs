@@ -15,7 +15,7 @@ mod setup;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use testbed::{Kind, enclosure};
+use testbed::{ChecksumForm, Kind, enclosure, programs};
 
 use crate::events::Event;
 use crate::scene::Scene;
@@ -34,11 +34,19 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     arguments.test_threads.get_or_insert(AT_A_TIME);
+    let knows_message_form = programs::find("keepalived", "keepalived")
+        .and_then(|program| Ok(std::fs::read(program)?))
+        .is_ok_and(|bytes| bytes.windows(17).any(|word| word == b"v3_checksum_as_v2"));
+    if !knows_message_form {
+        eprintln!("note: this keepalived does not know v3_checksum_as_v2; its rows of that form are ignored");
+    }
     let mut trials = Vec::new();
     for setup in Setup::all() {
+        // A keepalived that does not know the form drops such adverts; the form is tried between ourselves then.
+        let unknown = setup.checksum == Some(ChecksumForm::Message) && !knows_message_form;
         for role in [Role::OursActive, Role::TheirsActive] {
             for event in Event::ALL.into_iter().filter(|event| event.applies(role)) {
-                trials.push(case(Kind::Keepalived, setup, role, event));
+                trials.push(case(Kind::Keepalived, setup, role, event).with_ignored_flag(unknown));
             }
         }
     }

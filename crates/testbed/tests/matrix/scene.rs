@@ -93,6 +93,10 @@ impl Scene {
         self.kind(which) == Kind::Standfast
     }
 
+    pub(crate) fn has_frr(&self) -> bool {
+        self.kinds.contains(&Kind::Frr)
+    }
+
     /// Ours; of two, the one that is to be Active.
     pub(crate) fn ours(&self) -> Which {
         if self.is_ours(Active) { Active } else { Backup }
@@ -254,7 +258,7 @@ impl Scene {
                 !self.vr(which).advertised().into_iter().any(|address| other.has_address(address))
             })?;
         }
-        if let Some(probe) = &self.probe {
+        if let Some(probe) = self.probe.as_ref().filter(|_| self.kind(which) != Kind::Frr) {
             wait::until("the client gets its answers again", ALLOWANCE, || {
                 probe.so_far().questions.iter().rev().take(20).filter(|q| q.answered.is_some()).count() > 10
             })?;
@@ -295,11 +299,8 @@ impl Scene {
     pub(crate) fn our_adverts_are_exact(&self) -> Result<()> {
         for which in [Active, Backup].into_iter().filter(|which| self.is_ours(*which)) {
             let vr = self.vr(which);
-            let expected = match (self.setup.version, self.setup.family, self.setup.checksum) {
-                (3, Family::Ipv6, _) => Checksum::PseudoHeader,
-                (3, _, Some(ChecksumForm::PseudoHeader) | None) => Checksum::PseudoHeader,
-                _ => Checksum::Message,
-            };
+            let message_only = self.setup.version == 2 || self.setup.checksum == Some(ChecksumForm::Message);
+            let expected = if message_only { Checksum::Message } else { Checksum::PseudoHeader };
             let destination = match (self.setup.unicast, self.setup.family) {
                 (false, Family::Ipv4) => IpAddr::from([224, 0, 0, 18]),
                 (false, Family::Ipv6) => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x12]),
@@ -319,6 +320,28 @@ impl Scene {
                 ensure!(good, "not as configured: {advert}; checksum {expected:?} to {destination} expected");
             }
         }
+        Ok(())
+    }
+
+    /// The client lost nothing from `since` on. One thing is not ours: the kernel makes an IPv6 address answer
+    /// some time after it has taken it, and keepalived announces without waiting for that; so what it announced
+    /// may be lost, from its announcement on.
+    pub(crate) fn nothing_lost(&self, report: &Report, since: Moment) -> Result<()> {
+        if report.lost() == 0 {
+            return Ok(());
+        }
+        let theirs = self.setup.family == Family::Ipv6 && !self.is_ours(Backup);
+        let announced =
+            self.capture.announcements().into_iter().find(|announcement| {
+                announcement.at > since && &*announcement.from == self.host(Backup).name()
+            });
+        let excuse = announced.filter(|_| theirs).context("no excuse");
+        let excuse = excuse.with_context(|| format!("the client lost something: {report}"))?;
+        // A question may have been on its way.
+        let earliest = excuse.at.minus(Duration::from_millis(50));
+        let ours =
+            report.outages().into_iter().find(|outage| outage.began < earliest || outage.length > ALLOWANCE);
+        ensure!(ours.is_none(), "the client lost something that is not keepalived's fault: {report}");
         Ok(())
     }
 
