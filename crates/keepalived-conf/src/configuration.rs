@@ -331,8 +331,10 @@ pub struct VrrpInstance {
     pub unicast_ttl: u8,
     /// `mcast_dst_ip`.
     pub multicast_group: Option<IpAddr>,
-    /// `v3_checksum_as_v2` (message only) or our `v3_checksum`; `None` learns from the peers.
+    /// The form to begin with: `v3_checksum_as_v2` (message only) or our `v3_checksum`.
     pub checksum: Option<ChecksumForm>,
+    /// Whether that form is kept whatever the peers send: `v3_checksum pseudo_header` or `message_only`.
+    pub checksum_fixed: bool,
     /// `authentication`, `auth_type PASS`.
     pub authentication: Option<[u8; 8]>,
     /// `nopreempt`.

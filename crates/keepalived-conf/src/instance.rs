@@ -34,6 +34,7 @@ struct Draft {
     unicast_ttl: Option<u8>,
     multicast_group: Option<(IpAddr, Span)>,
     checksum: Option<ChecksumForm>,
+    checksum_fixed: bool,
     authentication: Option<([u8; 8], Span)>,
     nopreempt: Option<Span>,
     preempt_delay: Option<(Duration, Span)>,
@@ -107,6 +108,7 @@ impl Checker<'_> {
                 let word = self.value(line).cloned();
                 draft.multicast_group = word.and_then(|w| Some((self.address(&w)?, w.span)));
             }
+            // Where to begin; what the peers send is learnt, since keepalived 2.2 knows only one form.
             "v3_checksum_as_v2" => {
                 draft.checksum = Some(if self.switch(line) {
                     ChecksumForm::MessageOnly
@@ -201,6 +203,7 @@ impl Checker<'_> {
 
     fn checksum(&mut self, line: &Statement, draft: &mut Draft) {
         let Some(word) = self.value(line).cloned() else { return };
+        draft.checksum_fixed = word.text != "auto";
         draft.checksum = match word.text.as_str() {
             "auto" => None,
             "pseudo_header" => Some(ChecksumForm::PseudoHeader),
@@ -388,6 +391,7 @@ impl Checker<'_> {
                 .map(|(g, _)| g)
                 .or(global.multicast_group[usize::from(family == Family::Ipv6)]),
             checksum: draft.checksum,
+            checksum_fixed: draft.checksum_fixed,
             authentication,
             preempt: draft.nopreempt.is_none(),
             preempt_delay: draft.preempt_delay.map_or(Duration::ZERO, |(d, _)| d),

@@ -320,3 +320,22 @@ error[extra-value]: `router_id` takes one value: `ö` is too many
 "
     );
 }
+
+#[test]
+fn only_our_own_keyword_fixes_the_form_of_the_checksum() {
+    use vrrp::ChecksumForm::{MessageOnly, PseudoHeader};
+    for (line, form, fixed) in [
+        ("", None, false),
+        ("v3_checksum_as_v2", Some(MessageOnly), false),
+        ("v3_checksum_as_v2 off", Some(PseudoHeader), false),
+        ("v3_checksum auto", None, false),
+        ("v3_checksum message_only", Some(MessageOnly), true),
+        ("v3_checksum pseudo_header", Some(PseudoHeader), true),
+    ] {
+        let text =
+            around("10.0.0.1/24").replace("interface eth0", &format!("interface eth0\n{line}\nversion 3"));
+        let configuration = read(&text).configuration.unwrap();
+        let instance = &configuration.instances[0];
+        assert_eq!((instance.checksum, instance.checksum_fixed), (form, fixed), "{line}");
+    }
+}

@@ -153,6 +153,7 @@ fn what_would_grow_without_end_is_stopped_and_said() {
         let start = Instant::now();
         let outcome = Memory::default().with("/etc/k.conf", &text).read_main(Some("x"));
         let lines = said(&outcome);
+        println!("{name}: {:?}", start.elapsed());
         assert!(outcome.has_errors(), "{name}");
         assert!(lines.len() <= 300, "{name}: {} findings", lines.len());
         assert!(start.elapsed() < BOUND, "{name}: {:?}", start.elapsed());

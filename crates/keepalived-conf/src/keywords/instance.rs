@@ -30,9 +30,9 @@ pub const INSTANCE: Table = &[
     full("check_unicast_src", Value::Switch, "`vrrp_check_unicast_src`", "Adverts from others than the peers are dropped. On by itself where a peer has a TTL range."),
     full("unicast_ttl", whole(1, 255, ""), "255", "The TTL or hop limit of unicast adverts."),
     full("mcast_dst_ip", Value::Text("ADDRESS"), "`vrrp_mcast_group4` or `vrrp_mcast_group6`", "The multicast group."),
-    full("v3_checksum_as_v2", Value::Switch, "learnt from the peers", "The checksum of VRRPv3 over IPv4 is sent over the message only (on) or over a pseudo-header too (off). Both are accepted.")
-        .differs("keepalived sends the pseudo-header form if it is not given."),
-    full("v3_checksum", Value::Text("auto | pseudo_header | message_only"), "auto", "The same in plain words.").differs("Ours."),
+    full("v3_checksum_as_v2", Value::Switch, "learnt from the peers", "The checksum of VRRPv3 over IPv4 is over the message only (on) or over a pseudo-header too (off) until a peer is heard. Both are accepted.")
+        .differs("keepalived keeps the form it was given, and the pseudo-header one if it was given none; here the peers' form is learnt, since keepalived 2.2 refuses the other one."),
+    full("v3_checksum", Value::Text("auto | pseudo_header | message_only"), "auto", "The form that is sent and kept, whatever the peers send; `auto` learns it.").differs("Ours."),
     full("authentication", Value::Block(Context::Authentication), "none", "A password in clear in each advert, VRRPv2 only.")
         .differs("With VRRPv3 keepalived leaves it out; here it is an error."),
     full("nopreempt", Value::Flag, "off", "A higher priority does not take over from an Active that is well.")
