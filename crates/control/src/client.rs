@@ -61,6 +61,9 @@ impl Agent {
     pub fn ask_once(&self, request: &Request, timeout: Duration) -> io::Result<Response> {
         let mut answer = None;
         self.ask(request, Some(timeout), &mut |response| {
+            if response == Response::Listening {
+                return true;
+            }
             answer = Some(response);
             false
         })?;

@@ -57,12 +57,15 @@ pub enum Response {
     },
     /// To [`Request::Status`].
     Status(Box<AgentStatus>),
-    /// To [`Request::Events`]: what happens from now on follows.
+    /// The agent is at it: what happens from now on follows, or the answer does. To be passed over.
     Listening,
     /// One event.
     Event(Event),
     /// To [`Request::Handover`].
-    Handover(Vec<HandoverResult>),
+    Handover {
+        /// One for each virtual router.
+        results: Vec<HandoverResult>,
+    },
     /// The request could not be served.
     Error {
         /// Why, and what to do.
@@ -255,4 +258,31 @@ pub struct HandoverResult {
     pub took_ms: Option<f64>,
     /// In words.
     pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// serde refuses some shapes of a tagged message when it is written, not when it is compiled.
+    #[test]
+    fn every_response_comes_back_as_it_went() {
+        let result = HandoverResult { name: "VI_1".into(), done: true, took_ms: Some(1.5), text: "x".into() };
+        let event = Event { at: "x".into(), kind: "y".into(), virtual_router: None, text: "z".into() };
+        for response in [
+            Response::Identity {
+                protocol_version: PROTOCOL_VERSION,
+                pid: 1,
+                network_namespace: 2,
+                pid_file: "x".into(),
+            },
+            Response::Listening,
+            Response::Event(event),
+            Response::Handover { results: vec![result] },
+            Response::Error { text: "x".into() },
+        ] {
+            let line = serde_json::to_string(&response).unwrap();
+            assert_eq!(serde_json::from_str::<Response>(&line).unwrap(), response, "{line}");
+        }
+    }
 }

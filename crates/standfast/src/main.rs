@@ -166,7 +166,7 @@ fn handover(name: Option<&str>, which: Which, take_back: bool) -> Result<ExitCod
         let request = Request::Handover { name: name.map(str::to_owned), take_back };
         // The longest interval of VRRPv3 is 41 s, and the skew may be as long.
         match agent.ask_once(&request, Duration::from_mins(1)).map_err(|e| unreachable(&agent, &e))? {
-            Response::Handover(results) => {
+            Response::Handover { results } => {
                 for result in results {
                     print(&format!("{}: {}\n", result.name, result.text));
                     if !result.done {

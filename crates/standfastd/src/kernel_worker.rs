@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use vrrp::{Effect, IfIndex, MacAddress, VrIndex};
 use vrrp_linux::announce::{Announcer, Frame};
 use vrrp_linux::announcement_frame::{gratuitous_arp, unsolicited_na};
-use vrrp_linux::announcement_watch::AnnouncementWatch;
 use vrrp_linux::clock;
 use vrrp_linux::netlink::{
     ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, KernelEvent, Monitor, Netlink,
@@ -27,6 +26,9 @@ use crate::address_ledger::{AddressLedger, Place};
 
 /// An address that others keep taking away is put back this often a minute; then we say so and stop.
 const RESTORES_PER_MINUTE: u32 = 10;
+
+/// How long after the last handover others are listened to.
+const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// How long an IPv6 address is waited for before it is announced in any case.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
@@ -143,7 +145,9 @@ impl Ownership {
 struct Worker {
     netlink: Netlink,
     announcer: Announcer,
-    watch: Option<AnnouncementWatch>,
+    listening: bool,
+    /// When to stop listening, since the kernel takes its time for that.
+    deaf_at: Option<vrrp::Instant>,
     monitor: Monitor,
     /// Events that were read while something was waited for.
     unread: Vec<KernelEvent>,
@@ -158,7 +162,7 @@ struct Worker {
 
 const TOKEN_WAKER: u64 = 0;
 const TOKEN_MONITOR: u64 = 1;
-const TOKEN_WATCH: u64 = 2;
+const TOKEN_ANNOUNCER: u64 = 2;
 
 /// Starts the worker; `prepare` is called in its thread first.
 ///
@@ -176,10 +180,13 @@ pub(crate) fn spawn(
     let monitor = Monitor::open()?;
     poller.add(waker.as_fd(), TOKEN_WAKER)?;
     poller.add(monitor.as_fd(), TOKEN_MONITOR)?;
+    let announcer = Announcer::open()?;
+    poller.add(announcer.as_fd(), TOKEN_ANNOUNCER)?;
     let mut worker = Worker {
         netlink: Netlink::open()?,
-        announcer: Announcer::open()?,
-        watch: None,
+        announcer,
+        listening: false,
+        deaf_at: None,
         monitor,
         unread: Vec::new(),
         poller,
@@ -199,7 +206,7 @@ pub(crate) fn spawn(
 impl Worker {
     fn run(&mut self) {
         loop {
-            if let Err(error) = self.poller.wait(None) {
+            if let Err(error) = self.poller.wait(self.deaf_at) {
                 self.report(Report::Warning(format!("the kernel worker cannot wait: {error}; it ends")));
                 return;
             }
@@ -216,13 +223,14 @@ impl Worker {
                         self.entries.remove(&vr);
                     }
                     Request::Listen(true) => self.listen(),
-                    Request::Listen(false) => self.watch = None,
+                    Request::Listen(false) => self.deaf_at = Some(clock::monotonic_now() + DEAF_AFTER),
                     Request::RemoveStray(specs) => self.remove(&specs),
                     Request::Quit => return,
                 }
             }
             self.hear();
             self.watch();
+            self.deafen_if_due();
         }
     }
 
@@ -427,25 +435,32 @@ impl Worker {
     // ---- Hearing others ----
 
     fn listen(&mut self) {
-        if self.watch.is_some() {
+        self.deaf_at = None;
+        if self.listening {
             return;
         }
-        let opened = AnnouncementWatch::open().and_then(|watch| {
-            for fd in watch.descriptors() {
-                self.poller.add(fd, TOKEN_WATCH)?;
-            }
-            Ok(watch)
-        });
-        match opened {
-            Ok(watch) => self.watch = Some(watch),
+        match self.announcer.listen() {
+            Ok(()) => self.listening = true,
             Err(error) => self.report(Report::CannotListen(error.to_string())),
         }
     }
 
+    fn deafen_if_due(&mut self) {
+        if self.deaf_at.is_some_and(|at| at <= clock::monotonic_now()) {
+            self.deaf_at = None;
+            self.listening = false;
+            if let Err(error) = self.announcer.deafen() {
+                self.report(Report::Warning(format!("cannot stop listening: {error}")));
+            }
+        }
+    }
+
     fn hear(&mut self) {
-        let Some(watch) = &mut self.watch else { return };
+        if !self.listening {
+            return;
+        }
         let mut heard = Vec::new();
-        watch.read(&mut |announcement| heard.push(announcement));
+        self.announcer.read(&mut |announcement| heard.push(announcement));
         let at = clock::monotonic_now();
         for announcement in heard {
             let place = (announcement.interface, announcement.address);

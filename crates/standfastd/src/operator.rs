@@ -1,7 +1,7 @@
 //! The control socket's questions, and the dumps that signals ask for.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
 
 use control::{HandoverResult, Request, Response};
@@ -15,6 +15,9 @@ use crate::{dump, journal, status};
 
 /// Virtual routers copied at once for a status.
 const SNAPSHOT_PART: usize = 256;
+
+/// How often somebody who waits for an answer hears that we live.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A question of the control socket and where its answers go.
 pub(crate) struct Question {
@@ -57,8 +60,18 @@ pub(crate) fn start_server(
             return;
         }
         wake();
-        while let Ok(answer) = read.recv() {
-            if write(&answer).is_err() {
+        loop {
+            let answer = match read.recv_timeout(HEARTBEAT) {
+                Ok(answer) => answer,
+                // A client that has gone is noticed by writing to it.
+                Err(RecvTimeoutError::Timeout) => Response::Listening,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(error) = write(&answer) {
+                // A client that has gone is no news; what cannot be written is.
+                if error.kind() == std::io::ErrorKind::InvalidData {
+                    journal::error(&format!("an answer cannot be written: {error}"));
+                }
                 return;
             }
         }
@@ -127,7 +140,7 @@ impl Supervisor<'_> {
         self.pending.retain_mut(|pending| {
             if pending.open.is_empty() {
                 // Whoever asked may have gone.
-                let _ = pending.answers.send(Response::Handover(std::mem::take(&mut pending.results)));
+                let _ = pending.answers.send(Response::Handover { results: std::mem::take(&mut pending.results) });
             }
             !pending.open.is_empty()
         });
@@ -159,7 +172,11 @@ impl Supervisor<'_> {
             let _ = answers.send(Response::Error { text });
             return;
         }
-        let Some(parts) = self.snapshots() else { return };
+        let Some(parts) = self.snapshots() else {
+            let text = "the protocol thread does not answer; see the agent's log".to_owned();
+            let _ = answers.send(Response::Error { text });
+            return;
+        };
         let mut pending = Pending { open: Vec::new(), results: Vec::new(), answers };
         for running in wanted {
             let name = running.planned.config.name.clone();

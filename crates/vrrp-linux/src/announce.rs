@@ -1,9 +1,17 @@
-//! Sending frames as they are, on any interface: one packet socket that never receives.
+//! Announcing addresses, and hearing others announce them: one packet socket that sends frames as they are on
+//! any interface, and receives only while it is asked to.
+//!
+//! One and not several: closing a packet socket takes the kernel some 20 ms, and an agent that stops waits.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use socket2::{SockFilter, SockRef};
 use vrrp::IfIndex;
+
+use crate::announcement_watch::{self, FRAME_MAX, Heard};
+use crate::packet_socket::{self, EVERY_PROTOCOL};
+use crate::socket_option::{op, set_int};
 
 /// A frame and the interface it leaves by.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +21,12 @@ pub struct Frame {
     /// From the Ethernet header on.
     pub bytes: Vec<u8>,
 }
+
+/// IEEE 802 local experimental: nobody sends it, so nothing is ever queued. A packet socket cannot be bound to
+/// nothing again.
+const NO_PROTOCOL: i32 = 0x88b5;
+/// `PACKET_IGNORE_OUTGOING` (Linux 4.20).
+const PACKET_IGNORE_OUTGOING: i32 = 23;
 
 /// Frames sent by one system call.
 const BATCH: usize = 64;
@@ -35,6 +49,41 @@ impl Announcer {
         }
         // SAFETY: a descriptor that was just opened and that nobody else has.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Receives announcements of others from now on; until [`deafen`](Self::deafen) the kernel looks at every
+    /// frame that comes in.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn listen(&mut self) -> io::Result<()> {
+        SockRef::from(&self.0).attach_filter(&announcement_watch::filter())?;
+        // Older kernels hand over what we send, too: it is told by its kind.
+        let _ = set_int(self.0.as_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+        packet_socket::bind(&self.0, EVERY_PROTOCOL, None)
+    }
+
+    /// Receives nothing any more. It takes the kernel some 20 ms.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn deafen(&mut self) -> io::Result<()> {
+        let nothing = SockFilter::new(op(libc::BPF_RET | libc::BPF_K), 0, 0, 0);
+        SockRef::from(&self.0).attach_filter(&[nothing])?;
+        packet_socket::bind(&self.0, NO_PROTOCOL, None)
+    }
+
+    /// Hands over every announcement of others heard since the last call.
+    pub fn read(&mut self, each: &mut dyn FnMut(Heard)) {
+        let mut frame = [0; FRAME_MAX];
+        while let Some((interface, kind, length)) = packet_socket::receive(&self.0, &mut frame) {
+            if kind == libc::PACKET_OUTGOING {
+                continue;
+            }
+            if let Some(heard) = frame.get(..length).and_then(|f| announcement_watch::parse(interface, f)) {
+                each(heard);
+            }
+        }
     }
 
     /// Sends the frames in order.
@@ -94,5 +143,11 @@ impl Announcer {
         // reads the frames.
         let sent = unsafe { libc::sendmmsg(self.0.as_raw_fd(), headers.as_mut_ptr(), count, 0) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl AsFd for Announcer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -1,15 +1,10 @@
-//! Hearing others announce an address: gratuitous ARP and unsolicited Neighbor Advertisement.
-//!
-//! Open only while it is needed: as long as it is, the kernel looks at every IPv6 frame of the host for it.
+//! What others announce: gratuitous ARP and unsolicited Neighbor Advertisement, told from all other frames.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::SockFilter;
 use vrrp::{IfIndex, MacAddress};
 
-use crate::packet_socket;
 use crate::socket_option::op;
 
 /// An announcement that was heard.
@@ -23,68 +18,36 @@ pub struct Heard {
     pub mac: MacAddress,
 }
 
-/// The packet sockets.
-#[derive(Debug)]
-pub struct AnnouncementWatch {
-    arp: OwnedFd,
-    neighbor: OwnedFd,
-}
-
 /// Long enough for what is looked at.
-const FRAME_MAX: usize = 128;
+pub(crate) const FRAME_MAX: usize = 128;
 const ETHERNET: usize = 14;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 
-impl AnnouncementWatch {
-    /// Opens it, for all interfaces, non-blocking.
-    ///
-    /// # Errors
-    /// Without `CAP_NET_RAW`.
-    pub fn open() -> io::Result<Self> {
-        Ok(Self {
-            arp: packet_socket::open(libc::ETH_P_ARP, None, &arp_filter())?,
-            neighbor: packet_socket::open(libc::ETH_P_IPV6, None, &neighbor_filter())?,
-        })
-    }
-
-    /// What becomes readable when something was heard.
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.arp.as_fd(), self.neighbor.as_fd()]
-    }
-
-    /// Hands over everything heard since the last call.
-    pub fn read(&mut self, each: &mut dyn FnMut(Heard)) {
-        for (socket, parse) in
-            [(&self.arp, parse_arp as fn(&[u8]) -> Option<(IpAddr, MacAddress)>), (&self.neighbor, parse_na)]
-        {
-            let mut frame = [0; FRAME_MAX];
-            while let Some((interface, _, length)) = packet_socket::receive(socket, &mut frame) {
-                if let Some((address, mac)) = frame.get(..length).and_then(parse) {
-                    each(Heard { interface, address, mac });
-                }
-            }
-        }
-    }
+/// What a frame announces, if it does.
+pub(crate) fn parse(interface: IfIndex, frame: &[u8]) -> Option<Heard> {
+    let (address, mac) = match frame.get(12..ETHERNET)? {
+        [0x08, 0x06] => parse_arp(frame),
+        [0x86, 0xdd] => parse_na(frame),
+        _ => None,
+    }?;
+    Some(Heard { interface, address, mac })
 }
 
-/// ARP of either operation whose sender and target address are the same.
-fn arp_filter() -> [SockFilter; 6] {
+/// ARP of either operation whose sender and target address are the same; Neighbor Advertisement right behind
+/// the IPv6 header.
+pub(crate) fn filter() -> [SockFilter; 13] {
     let word = op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS);
-    [
-        SockFilter::new(word, 0, 0, 38),
-        SockFilter::new(op(libc::BPF_MISC | libc::BPF_TAX), 0, 0, 0),
-        SockFilter::new(word, 0, 0, 28),
-        SockFilter::new(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_X), 0, 1, 0),
-        SockFilter::new(op(libc::BPF_RET | libc::BPF_K), 0, 0, u32::MAX),
-        SockFilter::new(op(libc::BPF_RET | libc::BPF_K), 0, 0, 0),
-    ]
-}
-
-/// Neighbor Advertisement right behind the IPv6 header.
-fn neighbor_filter() -> [SockFilter; 6] {
+    let half = op(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS);
     let byte = op(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS);
     let equal = op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
     [
+        SockFilter::new(half, 0, 0, 12),
+        SockFilter::new(equal, 0, 4, 0x0806),
+        SockFilter::new(word, 0, 0, 38),
+        SockFilter::new(op(libc::BPF_MISC | libc::BPF_TAX), 0, 0, 0),
+        SockFilter::new(word, 0, 0, 28),
+        SockFilter::new(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_X), 5, 6, 0),
+        SockFilter::new(equal, 0, 5, 0x86dd),
         SockFilter::new(byte, 0, 0, 20),
         SockFilter::new(equal, 0, 3, 58),
         SockFilter::new(byte, 0, 0, 54),

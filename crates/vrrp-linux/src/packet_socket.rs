@@ -26,6 +26,15 @@ pub(crate) fn open(protocol: i32, interface: Option<IfIndex>, filter: &[SockFilt
     // SAFETY: a descriptor that was just opened and that nobody else has.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     socket2::SockRef::from(&fd).attach_filter(filter)?;
+    bind(&fd, protocol, interface)?;
+    Ok(fd)
+}
+
+/// Lets a packet socket receive one Ethernet protocol, on one interface or on all.
+///
+/// # Errors
+/// If the interface does not exist.
+pub(crate) fn bind(fd: &OwnedFd, protocol: i32, interface: Option<IfIndex>) -> io::Result<()> {
     // SAFETY: all-zero is a valid sockaddr_ll.
     let mut name: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     name.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or(0);
@@ -34,7 +43,7 @@ pub(crate) fn open(protocol: i32, interface: Option<IfIndex>, filter: &[SockFilt
     let length = socket_option::length_of::<libc::sockaddr_ll>();
     // SAFETY: the pointer and length describe `name`, which lives across the call.
     let result = unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), length) };
-    if result == 0 { Ok(fd) } else { Err(io::Error::last_os_error()) }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Reads one frame into `frame`; `None` if none is there. Answers its interface, its kind
