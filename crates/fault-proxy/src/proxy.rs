@@ -21,6 +21,8 @@ const SERVICE_PATIENCE: Duration = Duration::from_mins(15);
 /// One request that came, as it stands in the log.
 #[derive(Debug, Clone, Serialize)]
 pub struct RequestRecord {
+    #[serde(skip)]
+    era: u64,
     /// Counted from 1 since the rules were set.
     pub number: u64,
     /// `GET`.
@@ -44,9 +46,17 @@ pub struct RequestRecord {
     pub body: Option<String>,
 }
 
+/// The rules in use and what came since they were set.
+#[derive(Default)]
+struct State {
+    book: RuleBook,
+    records: Vec<RequestRecord>,
+    /// Counts the sets of rules: a request that came under earlier ones is no longer noted.
+    era: u64,
+}
+
 struct Shared {
-    book: Mutex<RuleBook>,
-    records: Mutex<Vec<RequestRecord>>,
+    state: Mutex<State>,
     log: Mutex<Option<Box<dyn Write + Send>>>,
     log_bodies: AtomicBool,
     stopping: AtomicBool,
@@ -75,8 +85,7 @@ impl FaultProxy {
         let listener = TcpListener::bind(listen)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            book: Mutex::default(),
-            records: Mutex::default(),
+            state: Mutex::default(),
             log: Mutex::new(log),
             log_bodies: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -109,8 +118,9 @@ impl FaultProxy {
 
     /// Replaces the rules, starts the counting anew and forgets the requests so far.
     pub fn try_set_rules(&self, rules: Vec<Rule>) -> Result<(), String> {
-        *lock(&self.shared.book) = RuleBook::new(rules)?;
-        lock(&self.shared.records).clear();
+        let book = RuleBook::new(rules)?;
+        let mut state = lock(&self.shared.state);
+        *state = State { book, records: Vec::new(), era: state.era + 1 };
         Ok(())
     }
 
@@ -119,9 +129,9 @@ impl FaultProxy {
         self.shared.log_bodies.store(yes, Ordering::Relaxed);
     }
 
-    /// The requests since the rules were set, in the order in which they ended.
+    /// The requests since the rules were set, in the order in which they came.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        lock(&self.shared.records).clone()
+        lock(&self.shared.state).records.clone()
     }
 }
 
@@ -161,9 +171,17 @@ impl Shared {
         }
     }
 
-    fn record(&self, record: RequestRecord) {
-        self.say(&record);
-        lock(&self.records).push(record);
+    /// Keeps what is known of a request by now. Before the client hears of anything: a test that has its answer
+    /// finds it in the records.
+    fn note(&self, record: &RequestRecord) {
+        let mut state = lock(&self.state);
+        if state.era != record.era {
+            return;
+        }
+        match state.records.iter_mut().find(|known| known.number == record.number) {
+            Some(known) => known.clone_from(record),
+            None => state.records.push(record.clone()),
+        }
     }
 }
 
@@ -205,8 +223,13 @@ impl Connection {
         let started = Instant::now();
         let (authority, path) = self.place(&request)?;
         let url = format!("http://{authority}{path}");
-        let (number, hit) = lock(&shared.book).meet(&request.method, &url);
+        let (number, hit, era) = {
+            let mut state = lock(&shared.state);
+            let (number, hit) = state.book.meet(&request.method, &url);
+            (number, hit, state.era)
+        };
         let mut record = RequestRecord {
+            era,
             number,
             method: request.method.clone(),
             url,
@@ -217,6 +240,7 @@ impl Connection {
             milliseconds: 0,
             body: None,
         };
+        shared.note(&record);
         if request.has_token("expect", "100-continue") {
             request.remove("expect");
             self.client.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -227,13 +251,14 @@ impl Connection {
             }
             Some((When::After, fault)) => self
                 .forward(&request, &authority, &path, shared, &mut record)
-                .and_then(|answer| self.fault_after(&request, &answer, &fault, &mut record)),
+                .and_then(|answer| self.fault_after(&request, &answer, &fault, shared, &mut record)),
             None => self
                 .forward(&request, &authority, &path, shared, &mut record)
-                .and_then(|answer| self.pass_answer(&request, &answer, &mut record)),
+                .and_then(|answer| self.pass_answer(&request, &answer, shared, &mut record)),
         };
         record.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        shared.record(record);
+        shared.note(&record);
+        shared.say(&record);
         result
     }
 
@@ -267,13 +292,13 @@ impl Connection {
         if fault.answer.is_some() {
             let length = request.length(Length::Known(0))?;
             pass_body(&mut self.client, &mut io::sink(), length, None)?;
-            return self.answer(fault, record);
+            return self.answer(fault, shared, record);
         }
         let answer = self.forward(request, authority, path, shared, record)?;
         if fault.truncate || fault.garbage {
-            return self.spoil(request, &answer, fault, record);
+            return self.spoil(request, &answer, fault, shared, record);
         }
-        self.pass_answer(request, &answer, record)
+        self.pass_answer(request, &answer, shared, record)
     }
 
     fn fault_after(
@@ -281,14 +306,15 @@ impl Connection {
         request: &Head,
         answer: &Head,
         fault: &Fault,
+        shared: &Shared,
         record: &mut RequestRecord,
     ) -> io::Result<Next> {
         if fault.truncate || fault.garbage {
-            return self.spoil(request, answer, fault, record);
+            return self.spoil(request, answer, fault, shared, record);
         }
         if !fault.drop && fault.answer.is_none() {
             thread::sleep(Duration::from_millis(fault.delay_ms));
-            return self.pass_answer(request, answer, record);
+            return self.pass_answer(request, answer, shared, record);
         }
         // The whole answer is awaited: what was asked for has been done.
         let length = body_length(&request.method, answer)?;
@@ -297,7 +323,7 @@ impl Connection {
         }
         self.service = None;
         thread::sleep(Duration::from_millis(fault.delay_ms));
-        if fault.drop { Ok(self.hang_up()) } else { self.answer(fault, record) }
+        if fault.drop { Ok(self.hang_up()) } else { self.answer(fault, shared, record) }
     }
 
     /// Sends the request to the service and reads the head of its answer.
@@ -327,11 +353,19 @@ impl Connection {
         }
         let answer = read_answer(service)?;
         record.service_status = Some(answer.status);
+        shared.note(record);
         Ok(answer)
     }
 
-    fn pass_answer(&mut self, request: &Head, answer: &Head, record: &mut RequestRecord) -> io::Result<Next> {
+    fn pass_answer(
+        &mut self,
+        request: &Head,
+        answer: &Head,
+        shared: &Shared,
+        record: &mut RequestRecord,
+    ) -> io::Result<Next> {
         record.status = Some(answer.status);
+        shared.note(record);
         let length = body_length(&request.method, answer)?;
         let mut head = answer.clone();
         head.remove("connection");
@@ -352,9 +386,11 @@ impl Connection {
         request: &Head,
         answer: &Head,
         fault: &Fault,
+        shared: &Shared,
         record: &mut RequestRecord,
     ) -> io::Result<Next> {
         record.status = Some(answer.status);
+        shared.note(record);
         let mut body = Vec::new();
         let length = body_length(&request.method, answer)?;
         if let Some(service) = &mut self.service {
@@ -379,9 +415,10 @@ impl Connection {
     }
 
     /// Answers in the service's place.
-    fn answer(&mut self, fault: &Fault, record: &mut RequestRecord) -> io::Result<Next> {
+    fn answer(&mut self, fault: &Fault, shared: &Shared, record: &mut RequestRecord) -> io::Result<Next> {
         let status = fault.answer.unwrap_or(500);
         record.status = Some(status);
+        shared.note(record);
         let body = fault.body.clone().unwrap_or_else(|| {
             format!("<html><body><h1>{status}</h1>made by the fault injector, not by OpenStack</body></html>")
         });

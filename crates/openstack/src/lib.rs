@@ -34,6 +34,8 @@ mod auth;
 mod catalog;
 mod client;
 mod clock;
+#[cfg(feature = "clouds")]
+pub mod clouds;
 pub mod compute;
 mod config;
 mod connection;

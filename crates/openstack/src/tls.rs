@@ -97,6 +97,11 @@ pub(crate) fn explain_error(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => "ask it by a name that its certificate holds",
+        rustls::Error::InvalidCertificate(Certificate::Other(other))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "the server shows a CA certificate as its own: issue it one with basicConstraints CA:FALSE"
+        }
         rustls::Error::InvalidMessage(_) => "does that port speak TLS at all? try http:// in the URL",
         _ => return error.to_string(),
     };

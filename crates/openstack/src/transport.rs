@@ -101,7 +101,8 @@ impl Transport {
         };
         let mut builder = ureq::http::Request::builder().method(exchange.method.name()).uri(uri.clone());
         for (name, value, sensitive) in headers {
-            let name = HeaderName::from_static(name);
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| Error::new(ErrorKind::Config, format!("'{name}' is no name of a header")))?;
             let mut value = HeaderValue::from_str(&value).map_err(|_| {
                 Error::new(ErrorKind::Config, format!("the value of the header {name} cannot be sent"))
             })?;
