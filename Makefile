@@ -4,7 +4,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN := target/$(HOST)/release
 
-.PHONY: help build demo test test-fast fmt lint packages clean release deb test-bosh deny
+.PHONY: help build build-cpi demo test test-fast fmt lint packages clean release deb test-bosh deny
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -16,10 +16,14 @@ build: ## Build the static release executables into $(BIN)
 	@echo "==> building standfastd and standfast (release, static)"
 	@RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(HOST) -p standfastd -p standfast
 
-demo: packages build ## Two routers, one address, and what can go wrong
-	@demo/run $(BIN)/standfastd
+build-cpi: ## Build openstack_cpi, static, into $(BIN)
+	@echo "==> building openstack_cpi (release, static)"
+	@RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --target $(HOST) -p openstack-cpi
 
-release: packages build ## The BOSH release's tarball, in out/
+demo: packages build ## Two load balancers, one address, and what can go wrong
+	@demo/run $(BIN)/standfastd $(BIN)/standfast
+
+release: packages build build-cpi ## The BOSH release's tarball, in out/
 	@echo "==> BOSH release (bosh/build)"
 	@bosh/build $(BIN) out
 
@@ -28,7 +32,7 @@ deb: packages build ## Debian packages, in out/, checked by lintian and installe
 	@packaging/build-deb $(BIN) out
 	@packaging/test-deb out
 
-test-bosh: packages build ## The BOSH release: templates rendered, its job started on two hosts
+test-bosh: packages build build-cpi ## The BOSH release: templates rendered, its job started on two hosts
 	@bosh/test/run $(BIN)
 
 deny: ## cargo-deny: licences, sources, duplicates (installs it with cargo, which takes minutes)
@@ -51,6 +55,10 @@ test-fast: ## Tests that need no network namespaces
 test: packages lint ## Everything that has to pass
 	@echo "==> tests, in network namespaces where they need them"
 	@$(CARGO) test --workspace --locked
+
+bench: packages build ## Measure the agent beside keepalived; writes docs/benchmarks.md (RUNS=15)
+	@$(CARGO) build --release --locked -p bench
+	@STANDFASTD=$(BIN)/standfastd STANDFAST=$(BIN)/standfast target/release/bench --runs $(or $(RUNS),15) --into docs/benchmarks.md
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
