@@ -159,6 +159,7 @@ pub struct Checker {
     heal: Option<Heal>,
     expected: Option<Expected>,
     client_may_be_misled: bool,
+    client_well: bool,
     in_order: bool,
     checked: Checked,
     violation: Option<Violation>,
@@ -190,6 +191,7 @@ impl Checker {
             heal: None,
             expected: None,
             client_may_be_misled: false,
+            client_well: false,
             in_order: false,
             checked: Checked::default(),
             violation: None,
@@ -410,7 +412,7 @@ impl Checker {
         });
         let only_one = episode.faults.len() == 1
             || matches!(episode.faults[..], [(_, Fault::Handover(_)), (_, Fault::TakeBack(_))]);
-        if planned && only_one {
+        if planned && only_one && self.client_well {
             self.lossless_since = Some(now);
         }
         self.episode = Some(episode.clone());
@@ -420,7 +422,9 @@ impl Checker {
         let alone = self.episode.as_ref().is_some_and(|episode| episode.faults.len() == 1);
         let active = self.advertising(0, now);
         if let (true, [active]) = (alone && self.in_order, &active[..]) {
-            let (active, seen) = (*active, self.known[*active].seen[0]);
+            // A sync group follows the member that its Active was heard of last.
+            let last = self.known[*active].seen.iter().filter_map(|seen| seen.advert).max();
+            let active = *active;
             let cut_off = match fault {
                 Fault::Partition(parts) => {
                     // A whole side must be left without it, and that side is then judged.
@@ -434,7 +438,7 @@ impl Checker {
             };
             // A router that is not mended in time need not be replaced.
             let outage = self.episode.as_ref().map(|e| e.mended - e.faults[0].0).unwrap_or_default();
-            if let (Some(skew), Some(last)) = (cut_off, seen.advert)
+            if let (Some(skew), Some(last)) = (cut_off, last)
                 && outage > self.settling
             {
                 let until = last + self.known[active].interval * 3 + skew + self.slack;
@@ -523,6 +527,10 @@ impl Checker {
     pub(crate) fn settled(&mut self, now: Instant) {
         self.checked.settled += 1;
         self.look(now);
+        if let Some(down) = (0..self.known.len()).find(|i| !self.known[*i].running) {
+            self.fail(now, format!("router {down} does not run"));
+            return;
+        }
         let mut actives = Vec::new();
         for v in 0..self.virtual_routers {
             let active = self.advertising(v, now);
@@ -553,20 +561,14 @@ impl Checker {
             }
         }
         let window = self.longest_interval.max(Duration::from_millis(100));
-        if !self.client_may_be_misled {
-            for request in self.requests_since(now.saturating_sub(window), now).collect::<Vec<_>>() {
-                self.checked.requests += 1;
-                if request.by != Some(active) {
-                    self.fail(
-                        now,
-                        format!(
-                            "the client's request is answered by {:?}, router {active} is Active",
-                            request.by
-                        ),
-                    );
-                    return;
-                }
-            }
+        let recent: Vec<Request> = self.requests_since(now.saturating_sub(window), now).collect();
+        self.checked.requests += recent.len() as u64;
+        let astray = recent.iter().find(|request| request.by != Some(active));
+        self.client_well = astray.is_none();
+        if let Some(astray) = astray.filter(|_| !self.client_may_be_misled) {
+            let by = astray.by;
+            self.fail(now, format!("the client is answered by {by:?}, router {active} is Active"));
+            return;
         }
         self.judge_lossless(now);
         self.judge_heal(now);

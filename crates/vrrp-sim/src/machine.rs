@@ -37,7 +37,7 @@ pub(crate) struct Process {
     /// Effects that the kernel worker has not come to; the first is under way while `working`.
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) working: bool,
-    /// SIGTERM was read: it exits when nothing lingers.
+    /// SIGTERM was sent: it exits when nothing lingers.
     stopping: bool,
     /// Tells a process from an earlier one on the same machine.
     pub(crate) incarnation: u64,
@@ -92,7 +92,8 @@ impl Process {
 
     /// Puts something where the process will read it; answers whether there was room.
     pub(crate) fn deliver(&mut self, at: Instant, input: Input) -> bool {
-        let room = self.inbox.len() < SOCKET_ROOM;
+        let room = self.inbox.len() < SOCKET_ROOM || !matches!(input, Input::Packet { .. });
+        self.stopping |= matches!(input, Input::Release { stop: true });
         if room {
             self.inbox.push_back((at, input));
         }
@@ -115,7 +116,6 @@ impl Process {
                 Input::Release { stop } => {
                     // One is enough: a sync group is released as a whole.
                     self.router.release(self.virtual_routers[0], *stop, now);
-                    self.stopping |= *stop;
                     turn.done.push(input);
                 }
                 Input::TakeBack => {
@@ -149,7 +149,7 @@ impl Process {
 
     /// Whether it was told to stop and has nothing left to do.
     pub(crate) fn exits(&self) -> bool {
-        self.stopping && self.router.is_quiescent() && self.effects.is_empty()
+        self.stopping && self.inbox.is_empty() && self.router.is_quiescent() && self.effects.is_empty()
     }
 
     /// Whether it was told to stop.

@@ -243,7 +243,7 @@ impl Scenario {
     pub fn settling_time(&self) -> Duration {
         let silence = self.longest_interval() * 3 + self.longest_skew();
         let delay = self.configs().map(|config| config.preempt_delay).max().unwrap_or_default();
-        silence * 4 + delay * 2 + self.longest_skew() + Duration::from_millis(1700)
+        silence * 3 + delay * 2 + self.longest_skew() + Duration::from_millis(1700)
     }
 }
 

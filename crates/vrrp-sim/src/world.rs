@@ -102,7 +102,7 @@ impl World {
         let routers = scenario.routers.len();
         let now = Instant::ZERO + Duration::from_hours(1);
         let ask_every =
-            (scenario.longest_interval() / 20).clamp(Duration::from_micros(1500), Duration::from_millis(20));
+            (scenario.longest_interval() / 10).clamp(Duration::from_micros(2500), Duration::from_millis(40));
         Self {
             random: Random::new(scenario.seed ^ 0x5eed),
             now,

@@ -271,7 +271,7 @@ impl VrrpRouter {
 
     /// At `at` a gratuitous ARP or unsolicited NA for an address of this virtual router was seen that names
     /// another MAC address than ours. During a handover it says that the clients know the successor: the
-    /// addresses go 10 ms after the last of them. At any other time it changes nothing.
+    /// addresses go 30 ms after the last of them. At any other time it changes nothing.
     pub fn announced_elsewhere(&mut self, index: VrIndex, at: Instant, now: Instant) {
         self.with(index, now, |vr, _| vr.announced_elsewhere(at.min(now)));
     }
@@ -387,11 +387,14 @@ impl VrrpRouter {
         let (after, group, deadline) = (vr.state(), vr.group, vr.next_deadline().0);
         self.deadlines.set(index, deadline);
         let Some(group) = group.map(usize::from) else { return };
-        match after {
+        if matches!(before, State::Initialize(_)) || matches!(after, State::Initialize(_)) {
             // Also from one hold to another: what holds the member itself may have gone.
-            State::Initialize(_) => self.settle_group_holds(group, now),
-            State::Backup if matches!(before, State::Initialize(_)) => self.settle_group_holds(group, now),
-            State::Backup | State::Active if before == after => {}
+            self.settle_group_holds(group, now);
+        }
+        match after {
+            State::Initialize(_) => {}
+            State::Backup if before != State::Active => {}
+            State::Active if before == State::Active => {}
             State::Backup => self.for_members(group, index, |vr, out| {
                 if vr.state() == State::Active {
                     vr.leave_with_group(now, out);

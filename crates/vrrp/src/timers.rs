@@ -17,6 +17,8 @@ pub enum Timer {
     /// Refresh of the announcements.
     Refresh,
     /// Second burst after a lower-priority advert.
+    LowerPriorityEcho,
+    /// Third burst after a lower-priority advert.
     LowerPriorityBurst,
     /// The addresses are given up after a handover.
     Linger,
@@ -25,12 +27,13 @@ pub enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::ActiveDown,
         Self::Adver,
         Self::PreemptDelay,
         Self::SecondBurst,
         Self::Refresh,
+        Self::LowerPriorityEcho,
         Self::LowerPriorityBurst,
         Self::Linger,
         Self::Retry,

@@ -380,7 +380,7 @@ impl VirtualRouter {
                     let repeat = self.config.announcements.repeat;
                     out.effects.push_back(Effect::Announce { vr: self.index, repeat });
                 }
-                Timer::LowerPriorityBurst => {
+                Timer::LowerPriorityEcho | Timer::LowerPriorityBurst => {
                     let repeat = self.config.announcements.lower_priority_repeat;
                     out.effects.push_back(Effect::Announce { vr: self.index, repeat });
                 }

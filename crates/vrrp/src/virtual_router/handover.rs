@@ -16,8 +16,9 @@ const LINGER_UNWATCHED: Duration = Duration::from_millis(40);
 /// some 100 ms for a thousand addresses, and nobody is harmed by our answering meanwhile.
 const LINGER_UNANNOUNCED: Duration = Duration::from_millis(500);
 /// From an announcement on: the clients got it when we did, and have to take it in. Every further one, of
-/// another address, starts it anew.
-const LINGER_ANNOUNCED: Duration = Duration::from_millis(10);
+/// another address, starts it anew. Longer than the winner of a tie waits before it announces again, since our
+/// own announcement may come after its first.
+const LINGER_ANNOUNCED: Duration = Duration::from_millis(30);
 /// Beyond the successor's `Skew_Time`, how long a handover waits for its first advert.
 const HANDOVER_MARGIN: Duration = Duration::from_millis(150);
 

@@ -1,6 +1,7 @@
 //! What an accepted advertisement does (RFC 9568 §6.4.2 and §6.4.3).
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::VirtualRouter;
 use crate::discard::{DiscardReason, Remark};
@@ -8,6 +9,10 @@ use crate::outbox::{Effect, Event, Outbox, Reason, State};
 use crate::receive::Accepted;
 use crate::timers::Timer;
 use crate::{ChecksumForm, Instant, Priority, Version};
+
+/// From the first burst against another Active to the second: longer than a kernel takes to set addresses,
+/// shorter than the other one goes on answering.
+const ECHO: Duration = Duration::from_millis(20);
 
 impl VirtualRouter {
     pub(crate) fn count_discard(
@@ -162,6 +167,7 @@ impl VirtualRouter {
             // Every Backup waits for its `Skew_Time` now, the quickest for 2/256 of the interval: it has to
             // hear of us before.
             self.answer(interval / 256, now, out);
+            self.announce_over_a_rival(now, out);
             return;
         }
         let outranked = advert.priority > self.priority
@@ -184,17 +190,24 @@ impl VirtualRouter {
         if self.config.answer_lower_priority {
             self.answer(interval / 16, now, out);
         }
+        self.announce_over_a_rival(now, out);
+    }
+
+    /// There is, or was, another Active: the clients may go on sending to it.
+    fn announce_over_a_rival(&mut self, now: Instant, out: &mut Outbox) {
         let schedule = self.config.announcements;
-        if schedule.lower_priority_repeat > 0 && self.timers.get(Timer::LowerPriorityBurst).is_none() {
-            out.effects
-                .push_back(Effect::Announce { vr: self.index, repeat: schedule.lower_priority_repeat });
-            // The other Active may have announced after us: once more when it has certainly yielded.
-            let again = if schedule.lower_priority_delay.is_zero() {
-                interval
-            } else {
-                schedule.lower_priority_delay.min(interval)
-            };
-            self.timers.set(Timer::LowerPriorityBurst, now + again);
+        if schedule.lower_priority_repeat == 0 || self.timers.get(Timer::LowerPriorityBurst).is_some() {
+            return;
+        }
+        out.effects.push_back(Effect::Announce { vr: self.index, repeat: schedule.lower_priority_repeat });
+        // It may announce after us: two that took over together are told apart before their kernels have the
+        // addresses. Once more while it still answers, and once when it has certainly yielded.
+        let interval = self.config.interval.duration();
+        let delay = schedule.lower_priority_delay;
+        let last = if delay.is_zero() { interval } else { delay.min(interval) };
+        self.timers.set(Timer::LowerPriorityBurst, now + last);
+        if last > ECHO {
+            self.timers.set(Timer::LowerPriorityEcho, now + ECHO);
         }
     }
 }
