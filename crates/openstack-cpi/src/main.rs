@@ -10,7 +10,7 @@ use openstack_cpi::process;
 
 fn main() -> ExitCode {
     let outcome = match command_line::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Answer(files)) => process::answer(&files),
+        Ok(Command::Answer(files)) => process::answer(files),
         Ok(Command::Help) => std::io::stdout().write_all(USAGE.as_bytes()),
         Ok(Command::Version) => {
             std::io::stdout().write_all(concat!("openstack_cpi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())

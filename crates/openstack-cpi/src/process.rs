@@ -36,7 +36,7 @@ enum Event {
 
 /// What main and worker share.
 #[derive(Default)]
-struct Shared {
+pub struct Shared {
     interrupt: Arc<Interrupt>,
     /// Set when the request was read; before that there is nobody to interrupt.
     progress: OnceLock<Arc<Progress>>,
@@ -44,15 +44,19 @@ struct Shared {
 }
 
 /// Reads the request from stdin, carries it out and writes the answer to stdout.
-pub fn answer(files: &Files) -> std::io::Result<()> {
+pub fn answer(files: Files) -> std::io::Result<()> {
+    answer_with(move |shared| work(&files, shared))
+}
+
+/// Writes one answer to stdout, whatever becomes of the work: a result, an error, a panic, a signal.
+pub fn answer_with(work: impl FnOnce(&Shared) -> Result<Value> + Send + 'static) -> std::io::Result<()> {
     let (sender, receiver) = channel();
     hand_over_panics(sender.clone());
     listen_for_signals(sender.clone())?;
     let shared = Arc::new(Shared::default());
     let worker_shared = Arc::clone(&shared);
-    let files = Files { config: files.config.clone(), ca_cert: files.ca_cert.clone() };
     std::thread::Builder::new().name("call".into()).spawn(move || {
-        let outcome = work(&files, &worker_shared);
+        let outcome = work(&worker_shared);
         // Main may have answered already.
         let _ = sender.send(Event::Finished(outcome));
     })?;

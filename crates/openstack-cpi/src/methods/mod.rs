@@ -20,7 +20,7 @@ use crate::request::kind_of;
 
 /// What is answered to `info`: no request is made for it.
 pub fn info() -> Value {
-    json!({"api_version": 2, "stemcell_formats": ["openstack-raw", "openstack-qcow2", "openstack-light"]})
+    json!({"api_version": 3, "stemcell_formats": ["openstack-raw", "openstack-qcow2", "openstack-light"]})
 }
 
 /// The arguments of a call.

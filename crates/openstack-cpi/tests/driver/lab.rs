@@ -1,0 +1,1 @@
+//! The real OpenStack of the lab.
