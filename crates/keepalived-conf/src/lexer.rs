@@ -41,24 +41,23 @@ pub enum Comments {
 }
 
 /// The tokens of `text`.
-pub fn tokens(text: &str, comments: Comments) -> Vec<Token> {
-    let mut tokens = Vec::new();
+pub fn tokens(text: &str, comments: Comments) -> impl Iterator<Item = Token> {
     let mut at = 0;
-    while let Some(first) = text[at..].chars().next() {
-        let (kind, length) = match first {
+    std::iter::from_fn(move || {
+        let rest = &text[at..];
+        let (kind, length) = match rest.chars().next()? {
             '\n' => (TokenKind::Newline, 1),
             '{' => (TokenKind::Open, 1),
             '}' => (TokenKind::Close, 1),
             '#' | '!' if comments == Comments::Removed => {
-                (TokenKind::Comment, text[at..].find('\n').unwrap_or(text.len() - at))
+                (TokenKind::Comment, rest.find('\n').unwrap_or(rest.len()))
             }
-            c if c.is_whitespace() => (TokenKind::Blank, blanks(&text[at..])),
-            _ => (TokenKind::Word, word(&text[at..], comments)),
+            c if c.is_whitespace() => (TokenKind::Blank, blanks(rest)),
+            _ => (TokenKind::Word, word(rest, comments)),
         };
-        tokens.push(Token { kind, range: at..at + length });
         at += length;
-    }
-    tokens
+        Some(Token { kind, range: at - length..at })
+    })
 }
 
 fn blanks(text: &str) -> usize {
@@ -216,7 +215,6 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         tokens(text, Comments::Removed)
-            .into_iter()
             .filter(|t| t.kind == TokenKind::Word)
             .map(|t| unquote(&text[t.range]).unwrap_or_else(|(text, fault)| format!("{text}<{fault:?}>")))
             .collect()

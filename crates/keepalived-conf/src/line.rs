@@ -27,6 +27,11 @@ fn narrow(number: usize) -> u32 {
 }
 
 impl Line {
+    /// Where a part of a line is that starts at `start` of a file.
+    pub(crate) fn place(file: u16, start: usize, part: &Range<usize>) -> Span {
+        Span { file, start: narrow(start + part.start), end: narrow(start + part.end) }
+    }
+
     /// A line as it stands in a file.
     pub(crate) fn from_source(text: &str, file: u16, start: usize) -> Self {
         let span = Span { file, start: narrow(start), end: narrow(start + text.len()) };

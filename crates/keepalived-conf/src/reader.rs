@@ -2,6 +2,7 @@
 //! put in, `~SEQ` and `~LST` run, files included. In the order in which keepalived does it, line by line.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Findings, Severity, did_you_mean};
 use crate::lexer::{Comments, TokenKind, WordFault, tokens, unquote};
@@ -17,8 +18,8 @@ const TOKENS_MAX: usize = 1_000_000;
 const LINE_MAX: usize = 64 << 10;
 /// How many files may be included.
 const FILES_MAX: usize = 4096;
-/// How often lines may be worked on, for generators that make nothing.
-const STEPS_MAX: usize = 2_000_000;
+/// How many lines may be worked on: generators that make nothing end too.
+const STEPS_MAX: usize = 250_000;
 
 const INCLUDES: [&str; 6] = ["include", "includer", "includem", "includew", "includeb", "includea"];
 
@@ -114,13 +115,18 @@ impl Reader<'_> {
         self.open.push(path.to_owned());
         let mut start = 0;
         let mut lines = text.split_inclusive('\n').map(|physical| {
-            let line = Line::from_source(physical, file, start);
+            let begin = start;
             start += physical.len();
-            line
+            (physical, begin)
         });
-        while let Some(line) = lines.next() {
-            let line = self.without_comment(&line);
-            self.line(line, &mut lines, 0);
+        while let Some((physical, start)) = lines.next() {
+            if is_plain(physical) && !self.stopped && self.out.len() <= TOKENS_MAX {
+                self.plain(physical, &|range| Line::place(file, start, &range));
+                continue;
+            }
+            let line = self.without_comment(&Line::from_source(physical, file, start));
+            let mut rest = lines.by_ref().map(|(text, start)| Line::from_source(text, file, start));
+            self.line(line, &mut rest, 0);
         }
         self.open.pop();
     }
@@ -184,7 +190,7 @@ impl Reader<'_> {
 
     fn without_comment(&mut self, line: &Line) -> Line {
         let Some(comment) = line.text.find(['#', '!']) else { return line.trimmed() };
-        let all = tokens(&line.text, Comments::Removed);
+        let all: Vec<_> = tokens(&line.text, Comments::Removed).collect();
         let Some(index) = all.iter().position(|t| t.kind == TokenKind::Comment) else {
             return line.trimmed();
         };
@@ -232,7 +238,7 @@ impl Reader<'_> {
                 }
             }
             _ if line.text.contains('$') => self.with_parameters(line, rest, depth),
-            _ => self.plain(&line),
+            _ => self.plain_line(&line),
         }
     }
 
@@ -308,7 +314,7 @@ impl Reader<'_> {
                     if changed {
                         self.line(line.trimmed(), rest, depth + 1);
                     } else {
-                        self.plain(&line);
+                        self.plain_line(&line);
                     }
                     return;
                 }
@@ -324,7 +330,7 @@ impl Reader<'_> {
                 // Read as it stands, so that its keyword is not missed.
                 PutIn::Refused => {
                     self.findings.unread(line.span(0..line.text.len()));
-                    self.plain(&line);
+                    self.plain_line(&line);
                     return;
                 }
             }
@@ -464,51 +470,54 @@ impl Reader<'_> {
         Ok(Some(Definition::Value(Line::in_place_of(value, span))))
     }
 
-    /// A line without anything left to put in.
-    fn plain(&mut self, line: &Line) {
+    fn plain_line(&mut self, line: &Line) {
+        self.plain(&line.text, &|range| line.span(range));
+    }
+
+    /// A line without anything left to put in. `place` tells where its parts come from.
+    fn plain(&mut self, text: &str, place: &dyn Fn(Range<usize>) -> Span) {
         let first = self.out.len();
-        let mut raw_keyword = None;
+        let mut keyword = 0..0;
         let mut faulty = false;
-        for token in tokens(&line.text, Comments::Kept) {
-            let span = line.span(token.range.clone());
+        for token in tokens(text, Comments::Kept) {
             match token.kind {
-                TokenKind::Open => self.out.push(Token::Open(span)),
-                TokenKind::Close => self.out.push(Token::Close(span)),
+                TokenKind::Open => self.out.push(Token::Open(place(token.range))),
+                TokenKind::Close => self.out.push(Token::Close(place(token.range))),
                 TokenKind::Word => {
-                    let raw = &line.text[token.range.clone()];
+                    let raw = &text[token.range.clone()];
+                    let span = place(token.range.clone());
                     if self.out.len() == first {
-                        raw_keyword = Some(raw.to_owned());
+                        keyword = token.range.clone();
                     }
-                    let text = unquote(raw).unwrap_or_else(|(text, fault)| {
-                        let at_end = raw.ends_with('\\') && token.range.end == line.text.len();
+                    let word = unquote(raw).unwrap_or_else(|(word, fault)| {
+                        let at_end = raw.ends_with('\\') && token.range.end == text.len();
                         faulty = true;
                         self.word_fault(&fault, span, at_end);
-                        text
+                        word
                     });
-                    self.out.push(Token::Word(Word { quoted: raw.starts_with(['"', '\'']), text, span }));
+                    let quoted = raw.starts_with(['"', '\'']);
+                    self.out.push(Token::Word(Word { quoted, text: word, span }));
                 }
                 TokenKind::Blank | TokenKind::Newline | TokenKind::Comment => {}
             }
         }
         if faulty {
-            self.findings.unread(line.span(0..line.text.len()));
+            self.findings.unread(place(0..text.len()));
         }
-        if let Some(keyword) = raw_keyword.filter(|word| INCLUDES.contains(&word.as_str())) {
-            let words: Vec<Token> = self.out.drain(first..).collect();
-            let span = line.span(0..keyword.len());
-            match words.get(1) {
-                Some(Token::Word(_)) => {
-                    // Braces in a pattern are the shell's, not ours.
-                    let behind = line.slice(keyword.len()..line.text.len()).trimmed();
-                    let pattern = unquote(&behind.text).unwrap_or_else(|(text, _)| text);
-                    self.include(&keyword, &pattern, behind.span(0..behind.text.len()));
-                }
-                _ => self.error(
-                    "missing-value",
-                    span,
-                    format!("`{keyword}` without a file"),
-                    "name a file or a pattern",
-                ),
+        // In quotes it is a word like others.
+        if INCLUDES.contains(&&text[keyword.clone()]) {
+            let alone = !matches!(self.out.get(first + 1), Some(Token::Word(_)));
+            self.out.truncate(first);
+            let word = &text[keyword.clone()];
+            if alone {
+                let message = format!("`{word}` without a file");
+                self.error("missing-value", place(keyword), message, "name a file or a pattern");
+            } else {
+                // Braces in a pattern are the shell's, not ours.
+                let behind = text[keyword.end..].trim();
+                let start = text.trim_end().len() - behind.len();
+                let pattern = unquote(behind).unwrap_or_else(|(text, _)| text);
+                self.include(word, &pattern, place(start..start + behind.len()));
             }
         }
         self.out.push(Token::EndOfLine);
@@ -628,6 +637,11 @@ enum PutIn {
 /// Whether a line holds a password: nothing of it is repeated in a message.
 pub(crate) fn is_secret(line: &str) -> bool {
     line.contains("pass") || line.contains("auth_")
+}
+
+/// Whether a line, as most are, has nothing in it that is worked on: no comment, parameter, condition or generator.
+fn is_plain(line: &str) -> bool {
+    !line.bytes().any(|b| matches!(b, b'#' | b'!' | b'$' | b'\\' | b'@' | b'~'))
 }
 
 fn is_name(text: &str) -> bool {

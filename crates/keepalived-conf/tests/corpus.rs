@@ -3,20 +3,23 @@
 
 use std::path::Path;
 
-use keepalived_conf::{Configuration, FileSystem, Outcome, State};
+use keepalived_conf::{Configuration, FileLoader, FileSystem, Outcome, State};
+
+/// The programs and links of those hosts are not here.
+struct Text;
+
+impl FileLoader for Text {
+    fn read(&self, path: &str) -> Result<String, String> {
+        FileSystem.read(path)
+    }
+
+    fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, String> {
+        FileSystem.expand(from, pattern)
+    }
+}
 
 fn read(name: &str) -> Outcome {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
-    // The programs and links of those hosts are not here.
-    struct Text;
-    impl keepalived_conf::FileLoader for Text {
-        fn read(&self, path: &str) -> Result<String, String> {
-            FileSystem.read(path)
-        }
-        fn expand(&self, from: &str, pattern: &str) -> Result<Vec<String>, String> {
-            FileSystem.expand(from, pattern)
-        }
-    }
     keepalived_conf::parse(&path.display().to_string(), &Text, None)
 }
 
@@ -36,7 +39,7 @@ fn said(outcome: &Outcome) -> Vec<String> {
 fn runs(name: &str, expected: &[&str]) -> Configuration {
     let outcome = read(name);
     assert_eq!(said(&outcome), expected, "{name}");
-    outcome.configuration.unwrap()
+    outcome.configuration.unwrap_or_default()
 }
 
 #[test]

@@ -14,8 +14,9 @@ fn around(addresses: &str) -> String {
 
 fn addresses(text: &str) -> Vec<String> {
     let outcome = read(text);
-    let configuration = outcome.configuration.as_ref().unwrap_or_else(|| panic!("{:#?}", said(&outcome)));
-    configuration.instances[0].addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix_len)).collect()
+    assert!(!outcome.has_errors(), "{:#?}", said(&outcome));
+    let instances = outcome.configuration.unwrap_or_default().instances;
+    instances[0].addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix_len)).collect()
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn conditions() {
     );
     let for_id = |id| {
         let outcome = Memory::default().with("/etc/k.conf", &text).read_main(id);
-        let configuration = outcome.configuration.as_ref().unwrap_or_else(|| panic!("{:?}", said(&outcome)));
+        let configuration = outcome.configuration.as_ref().unwrap();
         configuration.instances[0].addresses.iter().map(|a| a.address.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(for_id(Some("main")), ["10.0.0.1", "10.0.0.4"]);
@@ -249,7 +250,7 @@ fn command(line: &str) -> (Vec<String>, Vec<String>) {
 #[test]
 fn commands_are_split_as_keepalived_splits_them() {
     let split = |line: &str, expected: &[&str]| {
-        assert_eq!(command(line), (expected.iter().map(|s| (*s).to_owned()).collect(), vec![]), "{line}")
+        assert_eq!(command(line), (expected.iter().map(|s| (*s).to_owned()).collect(), vec![]), "{line}");
     };
     split(r#"script "/bin/echo a\tb x#y""#, &["/bin/echo", "a", "b", "x#y"]);
     split(r#"script "/bin/echo 'a  b' c\ d""#, &["/bin/echo", "a  b", "c", "d"]);

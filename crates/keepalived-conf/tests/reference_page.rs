@@ -84,7 +84,7 @@ keepalived's `-t` ends with 5 for what is a warning or a note here.
 - `~SEQ(VAR, START, STEP, END) line`, `~SEQx(...)` in hexadecimal and `~LST(VAR, VALUE, ...) line` repeat the line.
 - `include PATTERN` reads other files, relative to the one it stands in, with `*`, `?`, `[...]` and `{a,b}`. A file that is
   missing is a warning; for `includea`, `includer`, `includem`, `includew` and `includeb` it is an error.
-- A configuration may become one million words, 4096 files and 16 blocks deep.
+- A configuration may become 250 000 lines, one million words, 4096 files and 16 blocks deep.
 ";
 
 fn page() -> String {

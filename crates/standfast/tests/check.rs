@@ -116,7 +116,7 @@ fn the_same_as_json() {
             "file": "FILE",
             "line": 8,
             "column": 15,
-            "bytes": [145, 149],
+            "bytes": [130, 134],
             "message": "VI_1 and VI_2 both use VRID 51 for IPv4 on lo",
             "help": "give one another virtual_router_id, on every router that has it",
             "related": { "file": "FILE", "line": 1, "column": 15, "message": "the other one" },
