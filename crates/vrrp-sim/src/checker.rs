@@ -391,7 +391,8 @@ impl Checker {
         self.expected = None;
         let client = self.known.len();
         self.client_may_be_misled = !self.refreshes
-            && (episode.faults.len() > 1
+            && (!self.client_well
+                || episode.faults.len() > 1
                 || episode.faults.iter().any(|(_, fault)| match fault {
                     // The client misses what is announced on the other side.
                     Fault::Partition(parts) => parts.iter().any(|part| *part != parts[client]),

@@ -245,8 +245,10 @@ impl VirtualRouter {
         self.wants_active
     }
 
+    /// Whether the rest of its group has to wait for it. One that is only not started yet would not take over
+    /// without the others anyway.
     pub(crate) fn is_held_by_itself(&self) -> bool {
-        self.holds().any(|hold| hold != Hold::SyncGroup)
+        self.holds().any(|hold| !matches!(hold, Hold::SyncGroup | Hold::Startup))
     }
 
     // ---- Transitions ----
@@ -345,7 +347,8 @@ impl VirtualRouter {
             self.queue_adverts(true, now, out);
         }
         self.keep_only_timers_beside_the_state();
-        if self.linger.is_none_or(|linger| linger == Linger::Inherited) && hold != Hold::Startup {
+        let starts_yet = self.holds & 1 << Hold::Startup as u8 != 0;
+        if self.linger.is_none_or(|linger| linger == Linger::Inherited) && !starts_yet {
             self.withdraw(out);
         }
         self.active = None;
