@@ -69,9 +69,8 @@ fn remove_orphans(directory: &Path, network_namespace: u64) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let refused = || {
-            UnixStream::connect(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused)
-        };
+        let refused =
+            || UnixStream::connect(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused);
         if name.starts_with(&prefix) && name.ends_with(".sock") && refused() {
             // Gone already is as good.
             let _ = std::fs::remove_file(&path);

@@ -116,9 +116,11 @@ fn others(directory: &Path, namespace: u64, own: &Path) -> Vec<(Place, bool)> {
 /// FNV-1a: the same in every build, unlike the standard library's.
 fn name_hash(path: &Path) -> u64 {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    absolute.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    absolute
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

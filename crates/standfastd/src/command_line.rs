@@ -179,7 +179,9 @@ impl CommandLine {
                     return Err("-x, -A: SNMP is not built yet; leave the option out".into());
                 }
                 Short('T') | Long("genhash") => {
-                    return Err("-T: genhash belongs to keepalived's checkers, which are not part of this".into());
+                    return Err(
+                        "-T: genhash belongs to keepalived's checkers, which are not part of this".into()
+                    );
                 }
                 other => {
                     return Err(format!(

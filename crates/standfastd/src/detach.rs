@@ -14,7 +14,9 @@ const READY: &[u8] = b"ready\n";
 pub(crate) fn start_in_background(line: &CommandLine) -> Result<ExitCode, Failure> {
     let failed = |e: std::io::Error| Failure::fatal(format!("cannot go into the background: {e}"));
     if !line.log_to_stderr && !journal::has_syslog() {
-        journal::warning("there is no system log at /dev/log: nothing will be logged; use -l or -n to see it");
+        journal::warning(
+            "there is no system log at /dev/log: nothing will be logged; use -l or -n to see it",
+        );
     }
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)

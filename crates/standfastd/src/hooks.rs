@@ -1,9 +1,11 @@
 //! Notify scripts and the notify FIFO: what others do when a state changes. They run beside the protocol, in
 //! the order of the changes, one at a time.
 
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -23,8 +25,21 @@ pub(crate) struct Hook {
 }
 
 enum Job {
-    Run { hook: Hook, arguments: Vec<String> },
-    Fifo { path: PathBuf, line: String },
+    Run {
+        hook: Hook,
+        arguments: Vec<String>,
+    },
+    OpenFifo {
+        path: PathBuf,
+    },
+    /// Replaces the program that reads the FIFO.
+    Stay {
+        hook: Hook,
+        path: String,
+    },
+    Fifo {
+        line: String,
+    },
     Done(Sender<()>),
 }
 
@@ -68,18 +83,24 @@ impl Hooks {
         self.send(Job::Run { hook: hook.clone(), arguments });
     }
 
-    /// Makes a FIFO, unless there is one, for its readers to open before anything happens.
+    /// Makes a FIFO, unless there is one, and opens it: what is written waits for a reader.
     pub(crate) fn make_fifo(&mut self, path: &Path) {
         match mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
             Ok(()) => self.made.push(path.to_owned()),
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => journal::warning(&format!("notify FIFO {}: {error}", path.display())),
         }
+        self.send(Job::OpenFifo { path: path.to_owned() });
     }
 
-    /// Writes a line to a FIFO, if somebody reads there.
-    pub(crate) fn fifo(&mut self, path: &Path, line: String) {
-        self.send(Job::Fifo { path: path.to_owned(), line });
+    /// Starts the program that reads a FIFO; it ends with the agent, or when another takes its place.
+    pub(crate) fn stay(&mut self, hook: &Hook, path: &str) {
+        self.send(Job::Stay { hook: hook.clone(), path: path.to_owned() });
+    }
+
+    /// Writes a line to the FIFO that was made last.
+    pub(crate) fn fifo(&mut self, line: String) {
+        self.send(Job::Fifo { line });
     }
 
     /// Waits until everything asked for so far is done, at most so long; then the FIFOs go.
@@ -99,6 +120,7 @@ impl Hooks {
 }
 
 fn work(jobs: &Receiver<Job>) {
+    let (mut fifo, mut reader) = (None, None);
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Run { hook, arguments } => {
@@ -106,17 +128,47 @@ fn work(jobs: &Receiver<Job>) {
                     journal::warning(&format!("notify script {}: {error}", hook.words.join(" ")));
                 }
             }
-            Job::Fifo { path, line } => {
-                if let Err(error) = write_fifo(&path, &line) {
-                    journal::info(&format!("notify FIFO {}: {error}", path.display()));
+            Job::OpenFifo { path } => match open_fifo(&path) {
+                Ok(file) => fifo = Some(file),
+                Err(error) => journal::warning(&format!("notify FIFO {}: {error}", path.display())),
+            },
+            Job::Fifo { line } => {
+                if let Some(Err(error)) = fifo.as_mut().map(|file| file.write_all(line.as_bytes())) {
+                    journal::warning(&format!("notify FIFO: {error}; does nobody read it?"));
+                }
+            }
+            Job::Stay { hook, path } => {
+                if let Some(child) = reader.take() {
+                    end(child);
+                }
+                let mut command = tracking::bounded_command(&hook.words, hook.user);
+                match command.as_mut().map(|command| command.arg(path).spawn()) {
+                    Some(Ok(child)) => reader = Some(child),
+                    Some(Err(error)) => {
+                        journal::error(&format!("notify_fifo_script {}: {error}", hook.words.join(" ")));
+                    }
+                    None => {}
                 }
             }
             Job::Done(done) => {
+                if let Some(child) = reader.take() {
+                    end(child);
+                }
                 // Nobody waits any longer: it took too long.
                 let _ = done.send(());
             }
         }
     }
+}
+
+/// As keepalived ends it: told to, in case it has something to put away.
+fn end(mut child: Child) {
+    if let Some(group) = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap_or(0)) {
+        // Gone already is as good.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+    }
+    // It is reaped here if it is quick, and by init if not.
+    let _ = child.try_wait();
 }
 
 fn run(hook: &Hook, arguments: &[String]) -> Result<(), String> {
@@ -148,8 +200,9 @@ fn run(hook: &Hook, arguments: &[String]) -> Result<(), String> {
     }
 }
 
-fn write_fifo(path: &Path, line: &str) -> std::io::Result<()> {
+/// For reading too: a reader that leaves and comes again loses nothing, and none is no error.
+fn open_fifo(path: &Path) -> std::io::Result<File> {
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits()).unwrap_or(0);
-    let mut file = std::fs::OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-    file.write_all(line.as_bytes())
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.file_type().is_fifo() { Ok(file) } else { Err(std::io::Error::other("is no FIFO")) }
 }

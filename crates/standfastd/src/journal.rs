@@ -41,7 +41,10 @@ enum Target {
     Stderr,
     /// Stderr is the journal: it has the time, and takes the severity as `<N>`.
     Journal,
-    Syslog { socket: UnixDatagram, facility: u8 },
+    Syslog {
+        socket: UnixDatagram,
+        facility: u8,
+    },
 }
 
 struct Journal {
@@ -76,8 +79,7 @@ fn stderr_is_journal() -> bool {
 pub(crate) fn open(to_stderr: bool, detailed: bool, facility: u8) {
     let stderr = || if stderr_is_journal() { Target::Journal } else { Target::Stderr };
     let target = if to_stderr { None } else { syslog(facility) }.unwrap_or_else(stderr);
-    let journal =
-        Journal { target, detailed, lost: AtomicU64::new(0), budgets: Mutex::new(BTreeMap::new()) };
+    let journal = Journal { target, detailed, lost: AtomicU64::new(0), budgets: Mutex::new(BTreeMap::new()) };
     // A second call keeps the first log.
     let _ = JOURNAL.set(journal);
 }

@@ -17,9 +17,7 @@ use vrrp::{Effect, IfIndex, MacAddress, VrIndex};
 use vrrp_linux::announce::{Announcer, Frame};
 use vrrp_linux::announcement_frame::{gratuitous_arp, unsolicited_na};
 use vrrp_linux::clock;
-use vrrp_linux::netlink::{
-    ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, KernelEvent, Monitor, Netlink,
-};
+use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, KernelEvent, Monitor, Netlink};
 use vrrp_linux::poll::{Poller, Waker};
 
 use crate::address_ledger::{AddressLedger, Place};
@@ -248,9 +246,10 @@ impl Worker {
         let Some(entry) = self.entries.get_mut(&vr) else { return };
         entry.installed = true;
         // With the same prefix the kernel would take the new one for the old one.
-        let (first, last): (Vec<_>, Vec<_>) = std::mem::take(&mut entry.outdated)
-            .into_iter()
-            .partition(|old| old.address.is_ipv6() || entry.set.addresses.iter().any(|new| same_key(old, new)));
+        let (first, last): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut entry.outdated).into_iter().partition(|old| {
+                old.address.is_ipv6() || entry.set.addresses.iter().any(|new| same_key(old, new))
+            });
         if !first.is_empty() {
             self.netlink.remove_addresses(&first);
         }
@@ -350,8 +349,14 @@ impl Worker {
         entry.tentative.clear();
         let outdated = std::mem::take(&mut entry.outdated);
         let foreign = std::mem::take(&mut entry.foreign);
-        let ours: Vec<AddressSpec> =
-            entry.set.addresses.iter().filter(|s| !foreign.contains(&of(s))).cloned().chain(outdated).collect();
+        let ours: Vec<AddressSpec> = entry
+            .set
+            .addresses
+            .iter()
+            .filter(|s| !foreign.contains(&of(s)))
+            .cloned()
+            .chain(outdated)
+            .collect();
         self.remove(&ours);
     }
 
@@ -407,10 +412,10 @@ impl Worker {
         if before.addresses == entry.set.addresses {
             return;
         }
-        let dropped =
-            before.addresses.into_iter().filter(|old| {
-                !entry.set.addresses.contains(old) && !entry.foreign.contains(&of(old))
-            });
+        let dropped = before
+            .addresses
+            .into_iter()
+            .filter(|old| !entry.set.addresses.contains(old) && !entry.foreign.contains(&of(old)));
         let (outdated, gone): (Vec<_>, Vec<_>) =
             dropped.partition(|old| entry.set.addresses.iter().any(|new| of(new) == of(old)));
         entry.outdated.extend(outdated);
@@ -510,8 +515,7 @@ impl Worker {
         } else if !self.ownership.is_ours(address) {
             // The event may be older than our own address in that place.
             let still = self.netlink.addresses().is_ok_and(|all| {
-                all.iter()
-                    .any(|a| (a.interface, a.address) == place && !self.ownership.is_ours(a))
+                all.iter().any(|a| (a.interface, a.address) == place && !self.ownership.is_ours(a))
             });
             if still {
                 self.note_foreign(vr, place);
@@ -548,9 +552,10 @@ impl Worker {
         let Some(vr) = self.holder(place) else { return };
         // The event may be of a removal of ours that has been undone since; and what goes with a link that is
         // down or gone comes back with it.
-        let there = self.netlink.addresses().is_ok_and(|all| {
-            all.iter().any(|a| (a.interface, a.address) == place && !a.duplicate)
-        });
+        let there = self
+            .netlink
+            .addresses()
+            .is_ok_and(|all| all.iter().any(|a| (a.interface, a.address) == place && !a.duplicate));
         let carries =
             self.netlink.links().is_ok_and(|all| all.iter().any(|l| l.index == place.0 && l.carries));
         if there || !carries {

@@ -121,7 +121,11 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
     }
     let pid_files =
         pid_file::PidFiles::write(&line.pid_file, &line.further_pid_files).map_err(Failure::fatal)?;
-    let code = supervisor::run(line, loaded, || if line.detached { detach::tell_ready(line) })?;
+    let code = supervisor::run(line, loaded, || {
+        if line.detached {
+            detach::tell_ready(line)
+        }
+    })?;
     drop(pid_files);
     Ok(code)
 }

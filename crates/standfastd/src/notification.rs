@@ -22,17 +22,9 @@ pub(crate) struct NotifyHooks {
 impl NotifyHooks {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Hook> {
-        [
-            &self.active,
-            &self.backup,
-            &self.fault,
-            &self.stop,
-            &self.deleted,
-            &self.lower_priority,
-            &self.any,
-        ]
-        .into_iter()
-        .flatten()
+        [&self.active, &self.backup, &self.fault, &self.stop, &self.deleted, &self.lower_priority, &self.any]
+            .into_iter()
+            .flatten()
     }
 
     fn of(&self, word: Word) -> Option<&Hook> {
@@ -64,6 +56,12 @@ impl Word {
             Event::StateChanged { to: State::Active, .. } => Self::Active,
             Event::StateChanged { to: State::Backup, .. } => Self::Backup,
             Event::StateChanged { to: State::Initialize(Hold::Stopped), .. } => Self::Stop,
+            // On the way to its start, nothing has failed.
+            Event::StateChanged {
+                from: State::Initialize(_),
+                to: State::Initialize(Hold::Startup | Hold::SyncGroup),
+                ..
+            } => return None,
             Event::StateChanged { to: State::Initialize(_), .. } => Self::Fault,
             Event::SecondActive { .. } => Self::LowerPriority,
             _ => return None,
@@ -94,33 +92,48 @@ pub(crate) struct Group {
 pub(crate) struct Notifications {
     pub(crate) hooks: Hooks,
     fifo: Option<String>,
+    fifo_reader: Option<Hook>,
     members: BTreeMap<String, Word>,
     groups: BTreeMap<String, Word>,
 }
 
 impl Notifications {
     pub(crate) const fn new(hooks: Hooks) -> Self {
-        Self { hooks, fifo: None, members: BTreeMap::new(), groups: BTreeMap::new() }
+        Self { hooks, fifo: None, fifo_reader: None, members: BTreeMap::new(), groups: BTreeMap::new() }
     }
 
-    /// The FIFO that lines go to from now on.
-    pub(crate) fn set_fifo(&mut self, fifo: Option<&String>) {
-        if self.fifo.as_ref() != fifo {
-            self.fifo = fifo.cloned();
-            if let Some(path) = fifo {
-                self.hooks.make_fifo(path.as_ref());
+    /// The FIFO that lines go to from now on, and the program that is started to read it.
+    pub(crate) fn set_fifo(&mut self, fifo: Option<&String>, reader: Option<&Hook>) {
+        if self.fifo.as_ref() == fifo && self.fifo_reader.as_ref() == reader {
+            return;
+        }
+        self.fifo = fifo.cloned();
+        self.fifo_reader = reader.cloned();
+        if let Some(path) = fifo {
+            self.hooks.make_fifo(path.as_ref());
+            if let Some(reader) = reader {
+                self.hooks.stay(reader, path);
             }
         }
     }
 
     /// Tells of one virtual router, and of the groups that it moved.
-    pub(crate) fn tell(&mut self, name: &str, word: Word, priority: u8, hooks: &NotifyHooks, groups: &[Group]) {
-        self.send("INSTANCE", name, word, priority, hooks);
+    pub(crate) fn tell(
+        &mut self,
+        name: &str,
+        word: Word,
+        priority: u8,
+        hooks: &NotifyHooks,
+        groups: &[Group],
+    ) {
         match word {
-            Word::LowerPriority => return,
+            Word::LowerPriority => return self.send("INSTANCE", name, word, priority, hooks),
             Word::Deleted => drop(self.members.remove(name)),
-            _ => drop(self.members.insert(name.to_owned(), word)),
+            // At fault for another reason is at fault still.
+            _ if self.members.insert(name.to_owned(), word) == Some(word) => return,
+            _ => {}
         }
+        self.send("INSTANCE", name, word, priority, hooks);
         for group in groups.iter().filter(|group| group.members.iter().any(|m| m == name)) {
             let Some(state) = group_state(&group.members, &self.members) else { continue };
             if self.groups.insert(group.name.clone(), state) != Some(state) {
@@ -138,8 +151,8 @@ impl Notifications {
         if let Some(hook) = hooks.any.as_ref().filter(|_| word != Word::LowerPriority) {
             self.hooks.run(hook, &[kind, name, state, &priority]);
         }
-        if let Some(fifo) = &self.fifo {
-            self.hooks.fifo(fifo.as_ref(), format!("{kind} \"{name}\" {state} {priority}\n"));
+        if self.fifo.is_some() {
+            self.hooks.fifo(format!("{kind} \"{name}\" {state} {priority}\n"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The control socket's questions, and the dumps that signals ask for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, SystemTime};
@@ -140,7 +141,9 @@ impl Supervisor<'_> {
         self.pending.retain_mut(|pending| {
             if pending.open.is_empty() {
                 // Whoever asked may have gone.
-                let _ = pending.answers.send(Response::Handover { results: std::mem::take(&mut pending.results) });
+                let _ = pending
+                    .answers
+                    .send(Response::Handover { results: std::mem::take(&mut pending.results) });
             }
             !pending.open.is_empty()
         });
@@ -206,24 +209,32 @@ impl Supervisor<'_> {
         self.refresh_host();
         let first = parts.first()?;
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        let virtual_routers = self
-            .plan
-            .routers
-            .iter()
-            .filter_map(|planned| {
-                let running = self.running.get(&planned.config.name)?;
-                let part =
-                    parts.iter().find(|p| p.virtual_routers.iter().any(|v| v.index() == running.index))?;
-                let vr = part.virtual_routers.iter().find(|v| v.index() == running.index)?;
-                Some(status::of(vr, planned, &running.changes, &self.host, self.marks, part.taken_at))
-            })
-            .collect();
-        let tracks = self.plan.trackers.keys().map(|full| {
+        let running = |name: &str| {
+            let running = self.running.get(name)?;
+            let planned = &running.planned;
+            let part = parts.iter().find(|p| p.virtual_routers.iter().any(|v| v.index() == running.index))?;
+            let vr = part.virtual_routers.iter().find(|v| v.index() == running.index)?;
+            Some(status::of(vr, planned, &running.changes, &self.host, self.marks, part.taken_at))
+        };
+        let loaded_ms =
+            u64::try_from(self.loaded_at.elapsed().unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+        let absent = |name: &str| {
+            let absent = self.plan.absent.iter().find(|absent| absent.name == name)?;
+            let instance = self.configuration.instances.iter().find(|i| i.name == name)?;
+            Some(status::absent(instance, &absent.interface, loaded_ms))
+        };
+        let names = self.configuration.instances.iter().map(|i| i.name.as_str());
+        let virtual_routers = names.filter_map(|name| running(name).or_else(|| absent(name))).collect();
+        let links = self.plan.routers.iter().flat_map(|r| r.tracks.iter().map(|(name, _, _)| name));
+        let links: BTreeSet<&String> = links.filter(|name| name.starts_with("interface ")).collect();
+        let tracks = self.plan.trackers.keys().chain(links).map(|full| {
             let (kind, name) = full.split_once(' ').unwrap_or(("?", full));
-            let (state, detail) = match self.found.get(full) {
-                None => ("unknown".to_owned(), "nothing found yet".to_owned()),
-                Some(fact) => (state_word(fact.state), fact.detail.clone()),
+            let detail = match self.found.get(full) {
+                Some(fact) => fact.detail.clone(),
+                None if kind == "interface" => "carrier".to_owned(),
+                None => "nothing found yet".to_owned(),
             };
+            let state = state_word(self.track_state(full));
             control::TrackStatus { kind: kind.to_owned(), name: name.to_owned(), state, detail }
         });
         Some(control::AgentStatus {
@@ -265,8 +276,9 @@ impl Supervisor<'_> {
         };
         let path = match named {
             Some(path) => path.into(),
-            None => control::runtime_directory()
-                .join(format!("{}-{}.{kind}", self.namespace, std::process::id())),
+            None => {
+                control::runtime_directory().join(format!("{}-{}.{kind}", self.namespace, std::process::id()))
+            }
         };
         match dump::write(&path, &text) {
             Ok(()) => journal::notice(&format!("{kind} written to {}", path.display())),

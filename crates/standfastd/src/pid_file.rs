@@ -70,7 +70,11 @@ fn refuse_if_running(path: &Path, file: &mut File) -> Result<(), String> {
         return Ok(());
     }
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    if ["keepalived", "keepalived_vrrp", "standfastd"].contains(&name.trim()) { Err(held(path, pid)) } else { Ok(()) }
+    if ["keepalived", "keepalived_vrrp", "standfastd"].contains(&name.trim()) {
+        Err(held(path, pid))
+    } else {
+        Ok(())
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {

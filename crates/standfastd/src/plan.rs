@@ -99,6 +99,8 @@ pub(crate) struct Plan {
     pub(crate) routers: Vec<Planned>,
     pub(crate) absent: Vec<Absent>,
     pub(crate) groups: Vec<Group>,
+    /// The program that reads the notify FIFO.
+    pub(crate) fifo_reader: Option<Hook>,
     pub(crate) trackers: BTreeMap<String, Spec>,
 }
 
@@ -107,7 +109,7 @@ impl Plan {
     pub(crate) fn runs_programs(&self) -> bool {
         let hooks = self.routers.iter().map(|r| &r.hooks).chain(self.groups.iter().map(|g| &g.hooks));
         self.trackers.values().any(|spec| matches!(spec, Spec::Script(_)))
-            || hooks.flat_map(NotifyHooks::iter).next().is_some()
+            || hooks.flat_map(NotifyHooks::iter).chain(&self.fifo_reader).next().is_some()
     }
 
     /// Whether one is started with the agent's own rights, or with root's.
@@ -116,7 +118,7 @@ impl Plan {
         let hooks = self.routers.iter().map(|r| &r.hooks).chain(self.groups.iter().map(|g| &g.hooks));
         rustix::process::geteuid().is_root()
             && (self.trackers.values().any(|spec| matches!(spec, Spec::Script(s) if root(s.user)))
-                || hooks.flat_map(NotifyHooks::iter).any(|hook| root(hook.user)))
+                || hooks.flat_map(NotifyHooks::iter).chain(&self.fifo_reader).any(|hook| root(hook.user)))
     }
 }
 
@@ -125,10 +127,15 @@ impl Plan {
 /// # Errors
 /// One line: a user that does not exist.
 pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, String> {
-    let mut plan = Plan { trackers: trackers(configuration)?, ..Plan::default() };
+    let mut plan = Plan {
+        trackers: trackers(configuration)?,
+        fifo_reader: hook(configuration.global.notify_fifo_script.as_ref(), configuration)?,
+        ..Plan::default()
+    };
     for instance in &configuration.instances {
         let mut names = vec![&instance.interface.0];
-        names.extend(instance.addresses.iter().chain(&instance.excluded).filter_map(|a| a.interface.as_ref()));
+        names
+            .extend(instance.addresses.iter().chain(&instance.excluded).filter_map(|a| a.interface.as_ref()));
         match names.into_iter().find(|name| host.link(name).is_none()) {
             Some(missing) => {
                 let (name, interface) = (instance.name.clone(), missing.clone());
@@ -191,20 +198,18 @@ fn trackers(configuration: &Configuration) -> Result<BTreeMap<String, Spec>, Str
 
 /// Notify scripts run as the user named, else as `keepalived_script` if there is one, else as the agent: they
 /// change the system more often than not, unlike checks.
-fn notify_hooks(notify: &Notify, configuration: &Configuration) -> Result<NotifyHooks, String> {
-    let hook = |script: &Option<NotifyScript>| {
-        script
-            .as_ref()
-            .map(|s| {
-                let named = s.user.as_ref().or(configuration.global.script_user.as_ref());
-                let user = match user(named)? {
-                    None if rustix::process::geteuid().is_root() => lookup("keepalived_script"),
-                    user => user,
-                };
-                Ok::<_, String>(Hook { words: s.command.clone(), user })
-            })
-            .transpose()
+fn hook(script: Option<&NotifyScript>, configuration: &Configuration) -> Result<Option<Hook>, String> {
+    let Some(script) = script else { return Ok(None) };
+    let named = script.user.as_ref().or(configuration.global.script_user.as_ref());
+    let user = match user(named)? {
+        None if rustix::process::geteuid().is_root() => lookup("keepalived_script"),
+        user => user,
     };
+    Ok(Some(Hook { words: script.command.clone(), user }))
+}
+
+fn notify_hooks(notify: &Notify, configuration: &Configuration) -> Result<NotifyHooks, String> {
+    let hook = |script: &Option<NotifyScript>| hook(script.as_ref(), configuration);
     Ok(NotifyHooks {
         active: hook(&notify.master)?,
         backup: hook(&notify.backup)?,

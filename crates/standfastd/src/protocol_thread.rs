@@ -13,8 +13,8 @@ use vrrp::{
     VrIndex, VrrpRouter,
 };
 use vrrp_linux::advert_socket::{AdvertSocket, Outgoing};
-use vrrp_linux::{clock, process};
 use vrrp_linux::poll::{Poller, Waker};
+use vrrp_linux::{clock, process};
 
 use crate::journal::Severity;
 use crate::lateness::Lateness;
@@ -253,7 +253,8 @@ impl ProtocolThread {
         process::set_precise_timers();
         let warn = |what: &str, result: io::Result<()>| {
             if let Err(error) = result {
-                let text = format!("{what} is not granted: {error}; it takes CAP_SYS_NICE or a resource limit");
+                let text =
+                    format!("{what} is not granted: {error}; it takes CAP_SYS_NICE or a resource limit");
                 self.log(Severity::Warning, text);
             }
         };

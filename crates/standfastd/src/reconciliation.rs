@@ -14,13 +14,13 @@ use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec};
 use crate::address_ledger::{AddressLedger, Legacy, Place};
 use crate::command_line::CommandLine;
 use crate::configuration::{self, Told};
+use crate::journal;
 use crate::kernel_worker::{AddressSet, Request as KernelRequest};
 use crate::notification::Word;
 use crate::plan::{self, Host, Plan, Planned};
 use crate::protocol_thread::Command;
 use crate::rights;
 use crate::supervisor::Supervisor;
-use crate::journal;
 
 /// A virtual router that runs.
 pub(crate) struct Running {
@@ -123,7 +123,8 @@ impl Supervisor<'_> {
             self.remove_stray(&plan, legacies);
         }
         self.send_groups(&plan, &|_| true);
-        self.notifications.set_fifo(self.configuration.global.notify_fifo.as_ref());
+        self.notifications
+            .set_fifo(self.configuration.global.notify_fifo.as_ref(), plan.fifo_reader.as_ref());
         self.watch_tracks(&plan);
         self.plan = plan;
         self.settle_tracks(None);
@@ -179,6 +180,8 @@ impl Supervisor<'_> {
                 return;
             }
         };
+        // The number of one that was retired may be given anew before we are told that it is free.
+        self.retired(index);
         let set = plan::address_set(planned, &self.host);
         self.tell_kernel(KernelRequest::Define { vr: index, set: set.clone() });
         let left = |spec: &AddressSpec| legacies.is_some_and(|l| l.own.contains(&place(spec)));
@@ -360,7 +363,8 @@ impl Supervisor<'_> {
             return;
         }
         let known = &self.plan.trackers;
-        self.found.retain(|name, _| plan.trackers.get(name).is_some_and(|spec| known.get(name) == Some(spec)));
+        self.found
+            .retain(|name, _| plan.trackers.get(name).is_some_and(|spec| known.get(name) == Some(spec)));
         if self.tracking.is_none() {
             let (facts, wake) = (self.facts_in.clone(), Arc::clone(&self.wake));
             match Tracking::start(facts, wake, rights::of_who_starts_programs) {
@@ -450,7 +454,10 @@ fn only_at_start(
             texts.push(format!("{keyword} changed: that takes effect when standfastd is started anew"));
         }
     };
-    compare("scheduling (vrrp_rt_priority and its like)", plan::scheduling(before) == plan::scheduling(after));
+    compare(
+        "scheduling (vrrp_rt_priority and its like)",
+        plan::scheduling(before) == plan::scheduling(after),
+    );
     compare("vrrp_no_swap", before.global.no_swap == after.global.no_swap);
     compare("net_namespace", before.global.network_namespace == after.global.network_namespace);
     texts

@@ -56,9 +56,11 @@ impl Rights {
     /// One line that says what is missing.
     pub(crate) fn suffice(self, plan: &Plan) -> Result<(), String> {
         if plan.runs_programs() && !self.programs && rustix::process::geteuid().is_root() {
-            return Err("scripts were added, and this agent gave up the right to run programs as another user \
+            return Err(
+                "scripts were added, and this agent gave up the right to run programs as another user \
                         when it started without any; restart it: that hands over without loss"
-                .into());
+                    .into(),
+            );
         }
         Ok(())
     }

@@ -1,13 +1,50 @@
 //! What the protocol knows, as the messages of the control socket.
 
 use control::{AddressStatus, Discard, Statistics, VirtualRouterStatus};
-use vrrp::{Family, Instant, VirtualRouter};
+use keepalived_conf::VrrpInstance;
+use vrrp::{Family, Hold, Instant, VirtualRouter};
 use vrrp_linux::netlink::ADDRESS_PROTOCOL;
 
 use crate::plan::{Host, Planned};
 
 fn millis(from: Instant, to: Instant) -> u64 {
     u64::try_from((to - from).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One whose interface does not exist: configured, and nothing more.
+pub(crate) fn absent(instance: &VrrpInstance, missing: &str, since_ms: u64) -> VirtualRouterStatus {
+    let interval = u64::try_from(instance.advert_int.duration().as_millis()).unwrap_or(u64::MAX);
+    let addresses = instance.addresses.iter().chain(&instance.excluded).map(|a| AddressStatus {
+        address: format!("{}/{}", a.address, a.prefix_len),
+        interface: a.interface.clone().unwrap_or_else(|| instance.interface.0.clone()),
+        installed: false,
+        foreign: false,
+    });
+    VirtualRouterStatus {
+        name: instance.name.clone(),
+        interface: instance.interface.0.clone(),
+        vrid: instance.virtual_router_id.get(),
+        family: if instance.family == Family::Ipv4 { "ipv4" } else { "ipv6" }.to_owned(),
+        version: instance.version.number(),
+        state: "initialize".to_owned(),
+        holds: vec![Hold::InterfaceDown.name().to_owned()],
+        since_ms,
+        last_event: format!("there is no interface {missing}"),
+        priority: instance.priority.get(),
+        effective_priority: instance.priority.get(),
+        priority_changes: Vec::new(),
+        active_address: None,
+        active_priority: None,
+        last_advert_ms: None,
+        advertise_interval_ms: interval,
+        active_advertise_interval_ms: interval,
+        active_down_interval_ms: 0.0,
+        skew_time_ms: 0.0,
+        handed_over: false,
+        addresses: addresses.collect(),
+        statistics: Statistics::default(),
+        discards: Vec::new(),
+    }
 }
 
 /// One virtual router.

@@ -18,13 +18,13 @@ use vrrp_linux::poll::{Poller, Waker};
 use vrrp_linux::signals::Signals;
 
 use crate::command_line::CommandLine;
+use crate::hooks::Hooks;
 use crate::kernel_worker::{self, Ownership, Report, Request as KernelRequest};
 use crate::notification::{Notifications, Word};
 use crate::operator::{Pending, Question, rfc3339, start_server};
 use crate::plan::{self, Host, Plan};
 use crate::protocol_thread::{self, Command, Outlets, ProtocolHandle, Told};
 use crate::reconciliation::{Legacies, Running};
-use crate::hooks::Hooks;
 use crate::rights::Rights;
 use crate::{Failure, journal, narrate, rights};
 

@@ -3,48 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::process::Command;
+mod lab;
 
-/// Runs a script behind `demo/lan.sh` and gives what it printed.
-fn lab(name: &str, script: &str) -> String {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let folder = std::env::temp_dir().join(format!("standfast-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let whole = format!(
-        "source {root}/demo/lan.sh\nSF={}\nKA=keepalived\nT={}\n{script}",
-        env!("CARGO_BIN_EXE_standfastd"),
-        folder.display()
-    );
-    let mut command = Command::new("unshare");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command.args([
-        "--mount",
-        "--net",
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "--propagation",
-        "private",
-    ]);
-    let output = command.args(["timeout", "60", "bash", "-c", &whole]).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let logs: String = ["a", "b"]
-        .iter()
-        .map(|h| {
-            std::fs::read(folder.join(format!("{h}.conf.log")))
-                .map(|b| String::from_utf8_lossy(&b).into_owned())
-                .unwrap_or_default()
-        })
-        .collect::<Vec<_>>()
-        .join("---\n");
-    assert!(output.status.success(), "{name}: {}\n{out}\n{err}\nlogs:\n{logs}", output.status);
-    // What a failed test leaves is there to be read; a good one leaves nothing.
-    std::fs::remove_dir_all(&folder).unwrap();
-    out.into_owned()
-}
+use lab::lab;
 
 /// a (ours, priority 200) is Active and is told to stop; b takes over. Returns the pings lost of 2000.
 fn planned_stop(

@@ -52,9 +52,9 @@ impl Process {
         let found = matching(&self.spec.process);
         self.running.retain(|pid, _| found.contains(pid));
         for pid in found {
-            self.running.entry(pid).or_insert_with(|| {
-                pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
-            });
+            self.running
+                .entry(pid)
+                .or_insert_with(|| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok());
         }
     }
 

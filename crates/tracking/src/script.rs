@@ -223,7 +223,10 @@ mod tests {
         let out = folder.join("out");
         std::fs::write(&out, "").unwrap();
         std::fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-        let script = format!("(id -u; id -G; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=) > {}", out.display());
+        let script = format!(
+            "(id -u; id -G; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=) > {}",
+            out.display()
+        );
         assert_eq!(run(ScriptSpec { user: Some((65534, 65534)), ..spec(&script) }).0, State::Up);
         let text = std::fs::read_to_string(&out).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();

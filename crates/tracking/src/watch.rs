@@ -72,12 +72,11 @@ impl Tracking {
             watched: BTreeMap::new(),
             last_id: WAKER,
         };
-        let thread = std::thread::Builder::new().name("tracking".into()).stack_size(128 * 1024).spawn(
-            move || {
+        let thread =
+            std::thread::Builder::new().name("tracking".into()).stack_size(128 * 1024).spawn(move || {
                 prepare();
                 thread.run();
-            },
-        )?;
+            })?;
         Ok(Self { requests, waker, thread: Some(thread) })
     }
 

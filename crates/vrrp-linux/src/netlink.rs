@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::system::uname;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
+use rustix::system::uname;
 use vrrp::{IfIndex, MacAddress};
 
 use crate::netlink_message::{self as wire, Message};
@@ -450,7 +450,9 @@ mod tests {
 
     #[test]
     fn kernels_mark_addresses_since_5_18() {
-        for (release, marks) in [("5.17.9", false), ("5.18.0-rc1", true), ("6.1", true), ("4.19.0", false), ("x", false)] {
+        for (release, marks) in
+            [("5.17.9", false), ("5.18.0-rc1", true), ("6.1", true), ("4.19.0", false), ("x", false)]
+        {
             assert_eq!(release_marks(release), marks, "{release}");
         }
     }
