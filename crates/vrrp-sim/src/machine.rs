@@ -41,8 +41,8 @@ pub(crate) struct Process {
     stopping: bool,
     /// Tells a process from an earlier one on the same machine.
     pub(crate) incarnation: u64,
-    /// When it will be looked after, as far as that is arranged.
-    pub(crate) wakes_at: Option<Instant>,
+    /// The deadline that its next turn is arranged for.
+    pub(crate) wakes_for: Option<Instant>,
 }
 
 /// What a turn of the loop made.
@@ -86,7 +86,7 @@ impl Process {
             working: false,
             stopping: false,
             incarnation,
-            wakes_at: None,
+            wakes_for: None,
         })
     }
 

@@ -34,7 +34,7 @@ enum Frame {
 #[derive(Debug)]
 enum Happening {
     /// A process gets the processor.
-    Wake { router: usize, incarnation: u64 },
+    Wake { router: usize, incarnation: u64, deadline: Instant },
     /// A frame is there. The client is the member after the last router.
     Arrive { member: usize, frame: Frame },
     /// The kernel worker is through with an effect.
@@ -102,7 +102,7 @@ impl World {
         let routers = scenario.routers.len();
         let now = Instant::ZERO + Duration::from_hours(1);
         let ask_every =
-            (scenario.longest_interval() / 10).clamp(Duration::from_micros(2500), Duration::from_millis(40));
+            (scenario.longest_interval() / 20).clamp(Duration::from_micros(1500), Duration::from_millis(20));
         Self {
             random: Random::new(scenario.seed ^ 0x5eed),
             now,
@@ -186,7 +186,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Wake { router, incarnation } => self.wake(router, incarnation),
+            Happening::Wake { router, incarnation, deadline } => self.wake(router, incarnation, deadline),
             Happening::Arrive { member, frame } => self.arrive(member, frame),
             Happening::Kernel { router, incarnation } => self.kernel_done(router, incarnation),
             Happening::Ask => self.ask(),
@@ -298,27 +298,26 @@ impl World {
         let Some(process) = &mut self.machines[router].process else { return };
         let Some(deadline) = process.deadline(now) else { return };
         let deadline = deadline.max(now);
-        if process.wakes_at.is_some_and(|at| at <= deadline) {
+        if process.wakes_for.is_some_and(|earlier| earlier <= deadline) {
             return;
         }
+        process.wakes_for = Some(deadline);
         let latency = self.scenario.routers[router].latency;
         let after = (deadline - now) + self.random.between(Duration::from_micros(2), latency);
-        process.wakes_at = Some(now + after);
         let incarnation = process.incarnation;
-        self.plan(after, Happening::Wake { router, incarnation });
+        self.plan(after, Happening::Wake { router, incarnation, deadline });
     }
 
-    fn wake(&mut self, router: usize, incarnation: u64) {
+    fn wake(&mut self, router: usize, incarnation: u64, deadline: Instant) {
         let now = self.now;
         let machine = &mut self.machines[router];
         let runs = machine.runs();
         let Some(process) = machine.process.as_mut().filter(|p| p.incarnation == incarnation) else { return };
-        if process.wakes_at.is_some_and(|at| at <= now) {
-            process.wakes_at = None;
-        }
-        if !runs {
+        // It has been woken since, for something earlier.
+        if process.wakes_for != Some(deadline) || !runs {
             return;
         }
+        process.wakes_for = None;
         let turn = process.turn(now);
         let exits = process.exits();
         for input in &turn.done {
@@ -396,8 +395,16 @@ impl World {
         self.work(router);
         // It may have waited for this to exit.
         if self.machines[router].process.as_ref().is_some_and(Process::exits) {
-            self.plan(Duration::ZERO, Happening::Wake { router, incarnation });
+            self.wake_now(router);
         }
+    }
+
+    fn wake_now(&mut self, router: usize) {
+        let deadline = self.now;
+        let Some(process) = &mut self.machines[router].process else { return };
+        process.wakes_for = Some(deadline);
+        let incarnation = process.incarnation;
+        self.plan(Duration::ZERO, Happening::Wake { router, incarnation, deadline });
     }
 
     fn hold(&mut self, router: usize, virtual_router: usize, held: bool) {
@@ -426,7 +433,7 @@ impl World {
         }
         say!(self, "router {router}: process starts");
         self.checker.started(router, self.now);
-        self.plan(Duration::ZERO, Happening::Wake { router, incarnation: self.incarnations });
+        self.wake_now(router);
     }
 
     fn kill(&mut self, router: usize) {
@@ -447,7 +454,7 @@ impl World {
             self.arrive(router, frame);
         }
         if let Some(process) = &mut self.machines[router].process {
-            process.wakes_at = None;
+            process.wakes_for = None;
             process.working = false;
         }
         self.work(router);
