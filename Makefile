@@ -55,6 +55,11 @@ test-fast: ## Tests that need no network namespaces
 test: packages lint ## Everything that has to pass
 	@echo "==> tests, in network namespaces where they need them"
 	@$(CARGO) test --workspace --locked
+	@echo "==> scripts"
+	@packaging/test-scripts
+	@echo "==> the BOSH release, with the executables of the tests"
+	@$(CARGO) build --locked -q -p standfastd -p standfast -p openstack-cpi
+	@bosh/test/run target/debug
 
 bench: packages build ## Measure the agent beside keepalived; writes docs/benchmarks.md (RUNS=15)
 	@$(CARGO) build --release --locked -p bench
