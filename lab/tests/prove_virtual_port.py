@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""OVN: a reserved, unbound port that holds the address becomes a *virtual* port and follows the Active.
+
+Neutron makes it one when the ports of servers have its address as a pair; OVN then binds it to the hypervisor and the
+port whose gratuitous ARP it saw last.  This needs the pair to be that one address, and the reserved port unbound.
+The two servers are on two hypervisors.
+"""
+import json
+import sys
+
+from labtest import *   # noqa: F403
+
+if BACKEND != 'ovn':
+    print('only OVN has virtual ports')
+    done()
+    sys.exit(0)
+X = '10.10.0.240'
+
+
+def ovn(database, table, condition, *columns):
+    """The row as a dict; None if there is none."""
+    got = run('ovn-%sctl' % database, '--db=unix:%s/ram/ovs/ovn%s_db.sock' % (STATE, database), '--timeout=10', '--format=json',
+              '--columns=' + ','.join(columns), 'find', table, condition, check_status=True)
+    rows = json.loads(got.stdout)['data']
+    return {c: dict(v[1]) if isinstance(v, list) and v[0] == 'map' else '' if v == ['set', []] else
+            v[1] if isinstance(v, list) else v for c, v in zip(columns, rows[0])} if rows else None
+
+
+def switch_port():
+    return ovn('nb', 'Logical_Switch_Port', 'name=' + reserved.id, 'type', 'options')
+
+
+def bound():
+    """(hypervisor, parent port) that the southbound database has for the reserved port."""
+    row = ovn('sb', 'Port_Binding', 'logical_port=' + reserved.id, 'chassis', 'virtual_parent')
+    chassis = ovn('sb', 'Chassis', '_uuid=' + row['chassis'], 'hostname')['hostname'] if row['chassis'] else None
+    return chassis, row['virtual_parent'] or None
+
+
+def announce(namespace):
+    inside(namespace, 'arping', '-U', '-c1', '-w1', '-W0.2', '-i', 'eth0', '-S', X, X)
+
+
+def take(index):
+    """What an agent does that becomes Active."""
+    inside(servers[1 - index], 'ip', 'addr', 'flush', 'to', X, 'dev', 'eth0')
+    inside(servers[index], 'ip', 'addr', 'add', X + '/32', 'dev', 'eth0')
+    announce(servers[index])
+
+
+group = security_group(('IPv4', 'icmp', {}))
+reserved = port(group, name=TAG + '-vip', fixed_ips=[{'ip_address': X}])
+check('before there is a pair, the reserved port is of type', switch_port()['type'], '')
+ports = [port(group, allowed_address_pairs=[{'ip_address': X}]) for _ in range(2)]
+together = compute.create_server_group(name=TAG, policy='anti-affinity')
+undo(compute.delete_server_group, together)
+booting = [boot(name, p, wait=False, scheduler_hints={'group': together.id}) for name, p in zip('ab', ports)]
+booting = [up(server) for server in booting]
+servers = [namespace_of(server) for server in booting]
+hosts = [json.load(open('%s/ram/nova/instances/%s/vm.json' % (STATE, server.id)))['host'] for server in booting]
+check('the servers are on both hypervisors', sorted(hosts), ['lab1', 'lab2'])
+
+until('with the pairs the reserved port is of type', lambda: switch_port()['type'], 'virtual')
+options = switch_port()['options']
+check('its address', options.get('virtual-ip'), X)
+check('its parents', sorted(options.get('virtual-parents', '').split(',')), sorted(p.id for p in ports))
+check('before anybody announces the address it is bound to', bound(), (None, None))
+for index in (0, 1, 0):
+    take(index)
+    until('%s announces the address: bound to' % 'AB'[index], bound, (hosts[index], ports[index].id))
+    until('%s has the address: it answers' % 'AB'[index], lambda: ping('cli', X))
+check('Neutron still has the reserved port as', (network.get_port(reserved.id).device_owner, address_of(network.get_port(reserved.id))), ('', X))
+
+pairs(ports[1])
+until('without the pair B is no parent any more', lambda: switch_port()['options'].get('virtual-parents'), ports[0].id)
+take(1)
+for _ in range(10):
+    announce(servers[1])
+check('B without a pair announces: bound to', bound(), (hosts[0], ports[0].id))
+done()
