@@ -78,6 +78,7 @@ struct Known {
     v2: bool,
     preempt_delay: Duration,
     delta: i32,
+    failed: bool,
     running: bool,
     halted: bool,
     yielded: bool,
@@ -95,6 +96,7 @@ impl Known {
             v2: config.version == Version::V2,
             preempt_delay: config.preempt_delay,
             delta: 0,
+            failed: false,
             running: false,
             halted: false,
             yielded: false,
@@ -306,7 +308,7 @@ impl Checker {
             if seen.arrived.is_some_and(|a| a.from == from || now - a.at > a.interval * 13 / 10) {
                 seen.arrived = None;
             }
-        } else if read.priority >= own || !known.preempt {
+        } else if read.priority >= own || !known.preempt || known.yielded {
             seen.arrived = Some(Arrived { at: now, from, interval: read.interval });
         }
     }
@@ -322,6 +324,7 @@ impl Checker {
         known.running = true;
         known.yielded = false;
         known.delta = 0;
+        known.failed = false;
         known.started = now;
         for seen in &mut known.seen {
             *seen = Seen { held: seen.held, ..Seen::default() };
@@ -362,7 +365,15 @@ impl Checker {
                 }
             }
             Input::TakeBack => self.known[router].yielded = false,
-            Input::Tracking { delta, .. } => self.known[router].delta = *delta,
+            Input::Tracking { delta, failed } => {
+                let known = &mut self.known[router];
+                known.delta = *delta;
+                if known.failed && !failed {
+                    // It begins anew, with its own interval (RFC 9568 §6.4.1).
+                    known.seen.iter_mut().for_each(|seen| seen.arrived = None);
+                }
+                known.failed = *failed;
+            }
             Input::Packet { .. } | Input::Announcement { .. } => {}
         }
     }
