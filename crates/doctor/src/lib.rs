@@ -45,6 +45,8 @@ pub struct Facts {
     pub wire: Option<wire::Wire>,
     /// What OpenStack has.
     pub cloud: Option<cloud::Cloud>,
+    /// Sources that could not be read, and why.
+    pub unavailable: Vec<(Source, String)>,
 }
 
 impl Facts {

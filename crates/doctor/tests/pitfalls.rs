@@ -241,10 +241,12 @@ fn pitfall_8_the_virtual_port_follows_another_host() {
 
 #[test]
 fn pitfall_12_a_floating_ip_on_a_member() {
-    let mut recorded = Recorded::default();
-    recorded.floating_ips = vec![
-        json!({ "id": "f", "floating_ip_address": "172.24.0.9", "port_id": "11", "fixed_ip_address": "10.0.0.11" }),
-    ];
+    let recorded = Recorded {
+        floating_ips: vec![
+            json!({ "id": "f", "floating_ip_address": "172.24.0.9", "port_id": "11", "fixed_ip_address": "10.0.0.11" }),
+        ],
+        ..Recorded::default()
+    };
     let finding = only(&recorded.facts(), &catalogue::FLOATING_IP_ON_MEMBER);
     assert_eq!(finding.mends[0].command, "openstack floating ip set --port 33 172.24.0.9");
 }
@@ -409,7 +411,7 @@ fn agent(more: &Value) -> AgentStatus {
         "priority-changes": [], "active-address": "10.0.0.11", "active-priority": 100, "last-advert-ms": 500,
         "advertise-interval-ms": 1000, "active-advertise-interval-ms": 1000, "active-down-interval-ms": 3609.0,
         "skew-time-ms": 609.0, "handed-over": false,
-        "addresses": [{ "address": "10.0.0.100/24", "interface": "eth0", "installed": true }],
+        "addresses": [{ "address": "10.0.0.100/24", "interface": "eth0", "installed": true, "foreign": false }],
         "statistics": {
             "new-active-transitions": 1, "advertisement-rcvd": 10, "advertisement-sent": 10, "discarded": 0,
             "priority-zero-pkts-rcvd": 0, "priority-zero-pkts-sent": 0, "address-list-errors": 0,
@@ -443,7 +445,7 @@ fn an_agent_that_is_held_or_lost_its_address() {
     let facts = told(&json!({ "state": "initialize", "holds": ["interface-down"] }));
     assert_eq!(only(&facts, &catalogue::AGENT_HELD).mends[0].command, "ip link set eth0 up");
     let facts = told(
-        &json!({ "addresses": [{ "address": "10.0.0.100/24", "interface": "eth0", "installed": false }] }),
+        &json!({ "addresses": [{ "address": "10.0.0.100/24", "interface": "eth0", "installed": false, "foreign": false }] }),
     );
     only(&facts, &catalogue::ADDRESS_NOT_INSTALLED);
 }

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod cloud;
+mod doctor_verb;
 mod render;
+mod reserve;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,6 +43,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    Doctor(doctor_verb::Options),
+    Reserve(reserve::Options),
     /// Give the addresses away without losing a packet
     Handover {
         /// Which virtual router; all if none is named
@@ -69,11 +74,11 @@ struct Which {
 }
 
 impl Which {
-    fn target(self) -> Target {
+    fn target(&self) -> Target {
         match self {
-            Self { socket: Some(socket), .. } => Target::Socket(socket),
-            Self { pid_file: Some(file), .. } => Target::PidFile(file),
-            Self { netns: Some(name), .. } => Target::Namespace(name),
+            Self { socket: Some(socket), .. } => Target::Socket(socket.clone()),
+            Self { pid_file: Some(file), .. } => Target::PidFile(file.clone()),
+            Self { netns: Some(name), .. } => Target::Namespace(name.clone()),
             Self { all: true, .. } => Target::All,
             _ => Target::Here,
         }
@@ -97,14 +102,15 @@ fn main() -> ExitCode {
     let result = match CommandLine::parse().verb {
         Verb::Status { which, json } => status(which, json),
         Verb::Check(arguments) => return check::run(&arguments),
+        Verb::Doctor(options) => doctor_verb::run(&options),
+        Verb::Reserve(options) => reserve::run(&options),
         Verb::Events { which, json } => events(which, json),
         Verb::Handover { name, which, take_back } => handover(name.as_deref(), which, take_back),
     };
     match result {
         Ok(code) => code,
         Err(text) => {
-            // Nothing can be said about a stderr that is gone.
-            let _ = writeln!(io::stderr(), "standfast: {text}");
+            complain(&text);
             ExitCode::FAILURE
         }
     }
@@ -115,16 +121,47 @@ fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
+/// Says what is being done, where it does not mix with the answer.
+fn progress(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Says what went wrong.
+fn complain(text: &str) {
+    // Nothing can be said about a stderr that is gone.
+    let _ = writeln!(io::stderr(), "standfast: {text}");
+}
+
 fn unreachable(agent: &Agent, error: &io::Error) -> String {
-    format!("{}: {error}; the socket is for root and the agent's group", agent.socket.display())
+    let socket = agent.socket.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        format!("{socket}: {error}; the socket is for root and the agent's group")
+    } else if control::is_gone(error) {
+        format!("{socket}: {error}; that agent is gone")
+    } else {
+        format!("{socket}: {error}")
+    }
+}
+
+/// Asks every agent; one of several that ended meanwhile is none.
+fn ask_all(agents: Vec<Agent>, request: &Request, timeout: Duration) -> Result<Vec<Response>, String> {
+    let (mut answers, mut gone) = (Vec::new(), None);
+    for agent in agents {
+        match agent.ask_once(request, timeout) {
+            Ok(Response::Error { text }) => return Err(text),
+            Ok(answer) => answers.push(answer),
+            Err(error) if control::is_gone(&error) => gone = Some(unreachable(&agent, &error)),
+            Err(error) => return Err(unreachable(&agent, &error)),
+        }
+    }
+    gone.filter(|_| answers.is_empty()).map_or(Ok(answers), Err)
 }
 
 fn status(which: Which, json: bool) -> Result<ExitCode, String> {
     let mut all = Vec::new();
-    for agent in which.agents()? {
-        match agent.ask_once(&Request::Status, Duration::from_secs(5)).map_err(|e| unreachable(&agent, &e))? {
+    for answer in ask_all(which.agents()?, &Request::Status, Duration::from_secs(5))? {
+        match answer {
             Response::Status(status) => all.push(*status),
-            Response::Error { text } => return Err(text),
             other => return Err(format!("the agent answered {other:?}; are both of one version?")),
         }
     }
@@ -162,10 +199,10 @@ fn events(which: Which, json: bool) -> Result<ExitCode, String> {
 
 fn handover(name: Option<&str>, which: Which, take_back: bool) -> Result<ExitCode, String> {
     let mut code = ExitCode::SUCCESS;
-    for agent in which.agents()? {
-        let request = Request::Handover { name: name.map(str::to_owned), take_back };
-        // The longest interval of VRRPv3 is 41 s, and the skew may be as long.
-        match agent.ask_once(&request, Duration::from_mins(1)).map_err(|e| unreachable(&agent, &e))? {
+    let request = Request::Handover { name: name.map(str::to_owned), take_back };
+    // The longest interval of VRRPv3 is 41 s, and the skew may be as long.
+    for answer in ask_all(which.agents()?, &request, Duration::from_mins(1))? {
+        match answer {
             Response::Handover { results } => {
                 for result in results {
                     print(&format!("{}: {}\n", result.name, result.text));
@@ -174,7 +211,6 @@ fn handover(name: Option<&str>, which: Which, take_back: bool) -> Result<ExitCod
                     }
                 }
             }
-            Response::Error { text } => return Err(text),
             other => return Err(format!("the agent answered {other:?}; are both of one version?")),
         }
     }

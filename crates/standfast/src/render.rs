@@ -50,7 +50,11 @@ pub(crate) fn status(status: &AgentStatus) -> String {
             let _ = writeln!(text, "    handed over; `standfast handover --take-back {}` ends that", vr.name);
         }
         for address in &vr.addresses {
-            let there = if address.installed { "answers here" } else { "not here" };
+            let there = match (address.installed, address.foreign) {
+                (true, true) => "answers here, configured by somebody else: never removed",
+                (true, false) => "answers here",
+                (false, _) => "not here",
+            };
             let _ = writeln!(text, "    {} on {}: {there}", address.address, address.interface);
         }
         for discard in &vr.discards {

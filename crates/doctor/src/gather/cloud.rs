@@ -48,30 +48,37 @@ const PORT_FIELDS: [&str; 17] = [
 /// Ports a page.
 const PAGE: u32 = 500;
 
-/// Reads it.
+/// The network, its ports, and ports elsewhere that hold an address that is asked about.
 ///
 /// # Errors
 /// If the cloud cannot be reached, or no network can be told from the question.
-pub fn cloud(client: &Client, question: &CloudQuestion) -> Result<Cloud> {
+pub fn places(client: &Client, question: &CloudQuestion) -> Result<Cloud> {
     let neutron = client.network();
     let session = client.session()?;
-    let mut cloud =
-        Cloud { name: question.name.clone(), project_id: session.project_id.clone(), ..Cloud::default() };
     let (network, subnets) = members_network(client, question)?;
-    let holding = question.addresses.iter().try_fold(Vec::new(), |mut all, address| {
-        all.extend(neutron.ports(&Query::new().fixed_ip(&address.to_string()).fields(&PORT_FIELDS))?);
-        Result::Ok(all)
-    })?;
-    cloud.elsewhere = holding.into_iter().filter(|port| port.network_id != network.id).collect();
-    cloud.ports = neutron
-        .ports(&Query::new().filter("network_id", &network.id).fields(&PORT_FIELDS).page_size(PAGE))?;
-    (cloud.network, cloud.subnets) = (network, subnets);
+    let ports = Query::new().filter("network_id", &network.id).fields(&PORT_FIELDS).page_size(PAGE);
+    let mut cloud = Cloud {
+        name: question.name.clone(),
+        project_id: session.project_id.clone(),
+        ports: neutron.ports(&ports)?,
+        network,
+        subnets,
+        ..Cloud::default()
+    };
+    for address in &question.addresses {
+        let holding = neutron.ports(&Query::new().fixed_ip(&address.to_string()).fields(&PORT_FIELDS))?;
+        cloud.elsewhere.extend(holding.into_iter().filter(|port| port.network_id != cloud.network.id));
+    }
+    Ok(cloud)
+}
 
-    let named = named_servers(client, &question.servers, &mut cloud);
+/// Who of these ports is a member, and what belongs to the members. What the cloud refuses is kept in
+/// [`Cloud::refused`]; the rest still counts.
+pub fn members(client: &Client, cloud: &mut Cloud, question: &CloudQuestion) {
+    let named = named_servers(client, &question.servers, cloud);
     cloud.members =
         cloud.ports.iter().filter(|port| is_member(port, question, &named)).map(|p| p.id.clone()).collect();
-    read_members(client, &mut cloud);
-    Ok(cloud)
+    read_members(client, cloud);
 }
 
 fn is_member(port: &Port, question: &CloudQuestion, servers: &[String]) -> bool {
@@ -86,20 +93,9 @@ fn is_member(port: &Port, question: &CloudQuestion, servers: &[String]) -> bool 
 fn members_network(client: &Client, question: &CloudQuestion) -> Result<(Network, Vec<Subnet>)> {
     let neutron = client.network();
     if let Some(wanted) = &question.network {
-        let mut found = neutron.networks(&Query::new().filter("name", wanted))?;
-        if found.is_empty() {
-            found = neutron.networks(&Query::new().filter("id", wanted))?;
-        }
-        return match found.as_slice() {
-            [network] => {
-                let subnets = neutron.subnets(&Query::new().filter("network_id", &network.id))?;
-                Ok((network.clone(), subnets))
-            }
-            [] => {
-                Err(unclear(format!("no network is called `{wanted}`; `openstack network list` shows them")))
-            }
-            _ => Err(unclear(format!("{} networks are called `{wanted}`; give the id", found.len()))),
-        };
+        let network = find_network(client, wanted)?;
+        let subnets = neutron.subnets(&Query::new().filter("network_id", &network.id))?;
+        return Ok((network, subnets));
     }
     let subnets = neutron.subnets(&Query::new())?;
     let containing: Vec<&Subnet> = subnets
@@ -130,6 +126,24 @@ fn members_network(client: &Client, question: &CloudQuestion) -> Result<(Network
     }
 }
 
+/// The network of this name or id.
+///
+/// # Errors
+/// If there is none or more than one.
+pub fn find_network(client: &Client, wanted: &str) -> Result<Network> {
+    let mut found = Vec::new();
+    for key in ["name", "id"] {
+        if found.is_empty() {
+            found = client.network().networks(&Query::new().filter(key, wanted))?;
+        }
+    }
+    match found.as_slice() {
+        [network] => Ok(network.clone()),
+        [] => Err(unclear(format!("no network is called `{wanted}`; `openstack network list` shows them"))),
+        _ => Err(unclear(format!("{} networks are called `{wanted}`; give the id", found.len()))),
+    }
+}
+
 fn unclear(text: String) -> openstack::Error {
     openstack::Error::new(openstack::ErrorKind::Config, text)
 }
@@ -146,7 +160,7 @@ fn named_servers(client: &Client, servers: &[String], cloud: &mut Cloud) -> Vec<
     ids
 }
 
-/// Security groups, servers, floating IPs: what fails is told, the rest still counts.
+/// Security groups, servers, floating IPs.
 fn read_members(client: &Client, cloud: &mut Cloud) {
     let neutron = client.network();
     let groups: BTreeSet<String> = cloud.member_ports().flat_map(|p| p.security_groups.clone()).collect();

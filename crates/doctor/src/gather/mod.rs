@@ -6,6 +6,6 @@ mod host;
 mod wire;
 
 pub use agent::{agents, configuration};
-pub use cloud::{CloudQuestion, cloud};
+pub use cloud::{CloudQuestion, find_network, members, places};
 pub use host::{HostInterface, interface_for, interfaces};
 pub use wire::{WireQuestion, listen};

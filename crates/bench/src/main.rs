@@ -1,0 +1,276 @@
+//! `make bench`: the agent beside Debian's keepalived, in one run on one machine.
+//!
+//! Each measure is taken alternately with both programs, `--runs` times. The table stands in
+//! `docs/benchmarks.md` between two marks and is written anew.
+#![forbid(unsafe_code)]
+
+mod failover;
+mod hostile;
+mod life;
+mod scene;
+mod series;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use testbed::{Kind, VirtualRouter, enclosure};
+
+use crate::failover::Planned;
+use crate::hostile::Fault;
+use crate::scene::BOTH;
+use crate::series::{Goal, HEADING, Row, Worst};
+
+/// Measure the agent beside keepalived.
+#[derive(Parser)]
+struct Options {
+    /// How often each measure is taken with each program
+    #[arg(long, default_value_t = 15)]
+    runs: usize,
+    /// How often a partition is healed
+    #[arg(long, default_value_t = 20)]
+    heals: usize,
+    /// Only measures whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Write the table into this file, between its marks
+    #[arg(long)]
+    into: Option<PathBuf>,
+}
+
+const BEGIN: &str = "<!-- agent: written by make bench -->";
+const END: &str = "<!-- /agent -->";
+
+type Measure = fn(&Options) -> Result<Vec<Row>>;
+
+const MEASURES: [(&str, Measure); 9] = [
+    ("takeover", takeover),
+    ("answer", answer),
+    ("planned", planned),
+    ("heal", heal),
+    ("flood", flood),
+    ("reload", bad_reload),
+    ("life", life),
+    ("many-1000", |_| many(1000)),
+    ("many-4000", |_| many(4000)),
+];
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    enclosure::enter()?;
+    let started = Instant::now();
+    let mut rows = Vec::new();
+    for (name, measure) in MEASURES {
+        if options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            continue;
+        }
+        say(&format!("==> {name} ({:.0} s since the start)", started.elapsed().as_secs_f64()));
+        for row in measure(&options).with_context(|| format!("measure {name}"))? {
+            say(&row.line());
+            rows.push(row);
+        }
+    }
+    let table: Vec<String> = rows.iter().map(Row::line).collect();
+    let text = format!("{HEADING}\n{}\n", table.join("\n"));
+    say(&format!("\n{text}\n{:.0} s", started.elapsed().as_secs_f64()));
+    if let Some(file) = &options.into {
+        write_between(file, &text)?;
+    }
+    Ok(())
+}
+
+fn say(text: &str) {
+    // Nobody left to read it is no reason to stop measuring.
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+fn write_between(file: &PathBuf, table: &str) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let marks = text.split_once(BEGIN).zip(text.split_once(END));
+    let ((before, _), (_, after)) =
+        marks.with_context(|| format!("{} lacks the marks {BEGIN} and {END}", file.display()))?;
+    std::fs::write(file, format!("{before}{BEGIN}\n{table}{END}{after}"))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+const fn series(row: &mut Row, kind: Kind) -> &mut series::Series {
+    match kind {
+        Kind::Standfast => &mut row.standfast,
+        Kind::Keepalived | Kind::Frr => &mut row.keepalived,
+    }
+}
+
+const INTERVALS: [u64; 3] = [10, 100, 1000];
+
+fn takeover(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for ms in INTERVALS {
+        let measure = format!("Active cut, {ms} ms: last advert to the Backup's first, beyond theory (ms)");
+        let mut row = Row::new(measure, Worst::Largest, Goal::MedianUpTo(0.3));
+        for _ in 0..options.runs {
+            for kind in BOTH {
+                let seen = failover::cut(kind, Duration::from_millis(ms), false)?;
+                series(&mut row, kind).push(seen.beyond_theory);
+            }
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn answer(options: &Options) -> Result<Vec<Row>> {
+    let mut announced =
+        Row::new("first advert to first announcement (ms)", Worst::Largest, Goal::MedianUpTo(0.5));
+    let mut answered = Row::new(
+        "first advert to address answering (ms, asked each 0.2)",
+        Worst::Largest,
+        Goal::MedianUpTo(0.5),
+    );
+    for _ in 0..options.runs {
+        for kind in BOTH {
+            let seen = failover::cut(kind, Duration::from_millis(100), true)?;
+            series(&mut announced, kind).push(seen.to_announcement);
+            if let Some(ms) = seen.to_answer {
+                series(&mut answered, kind).push(ms);
+            }
+        }
+    }
+    Ok(vec![announced, answered])
+}
+
+fn planned(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for ms in INTERVALS.into_iter().rev() {
+        let interval = Duration::from_millis(ms);
+        let lost = |what: &str| {
+            Row::new(format!("{what}, {ms} ms: pings lost of 1000/s"), Worst::Largest, Goal::EveryUpTo(0.0))
+        };
+        let mut alike = lost("SIGTERM, the same program as successor");
+        let mut mixed = lost("SIGTERM, keepalived as successor");
+        let mut asked = lost("`standfast handover`, keepalived as successor");
+        for _ in 0..options.runs {
+            for kind in BOTH {
+                series(&mut alike, kind).push(failover::planned(kind, kind, interval, Planned::Stop)?);
+            }
+            let (ours, theirs) = (Kind::Standfast, Kind::Keepalived);
+            mixed.standfast.push(failover::planned(ours, theirs, interval, Planned::Stop)?);
+            asked.standfast.push(failover::planned(ours, theirs, interval, Planned::Handover)?);
+        }
+        mixed.keepalived = alike.keepalived.clone();
+        asked.keepalived = alike.keepalived.clone();
+        rows.extend([alike, mixed, asked]);
+    }
+    Ok(rows)
+}
+
+fn heal(options: &Options) -> Result<Vec<Row>> {
+    let interval = Duration::from_millis(100);
+    let mut rows = Vec::new();
+    for (family, vr) in
+        [("IPv4", VirtualRouter::v3_ipv4(interval)), ("IPv6", VirtualRouter::v3_ipv6(interval))]
+    {
+        let measure =
+            format!("partition healed, {family}, 100 ms: last lost ping after it (ms, asked each 5)");
+        // One interval, and the step of the questions.
+        let mut row = Row::new(measure, Worst::Largest, Goal::EveryUpTo(105.0));
+        for _ in 0..options.heals {
+            // They mostly wait: both programs at the same time, each on a LAN of its own.
+            let outcomes: Vec<_> = std::thread::scope(|scope| {
+                let vr = &vr;
+                let running = BOTH.map(|kind| (kind, scope.spawn(move || failover::heal(kind, vr))));
+                running.into_iter().map(|(kind, thread)| (kind, thread.join())).collect()
+            });
+            for (kind, outcome) in outcomes {
+                let ms = outcome.map_err(|_| anyhow::anyhow!("a measuring thread panicked"))??;
+                series(&mut row, kind).push(ms);
+            }
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn flood(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for rate in [50, 1000, 100_000] {
+        let name = |what: &str| format!("{rate} invalid packets/s, all four kinds: {what}");
+        let mut adverts = Row::new(name("adverts sent (% of due)"), Worst::Smallest, Goal::EveryFrom(100.0));
+        let mut takeovers = Row::new(name("adverts of the Backup"), Worst::Largest, Goal::EveryUpTo(0.0));
+        let mut lost = Row::new(name("pings lost (%)"), Worst::Largest, Goal::EveryUpTo(0.0));
+        let mut cpu =
+            Row::new(name("CPU of the Active (% of a core)"), Worst::Largest, Goal::NoMoreThanKeepalived);
+        let mut log = Row::new(name("log written in 2 s (KiB)"), Worst::Largest, Goal::EveryUpTo(4.0));
+        for run in 0..options.runs {
+            // Each run takes the next kind of fault, so that all have their turn.
+            let fault = Fault::ALL[run % Fault::ALL.len()];
+            for kind in BOTH {
+                let seen = hostile::flood(kind, fault, rate).with_context(|| fault.name())?;
+                series(&mut adverts, kind).push(seen.adverts);
+                series(&mut takeovers, kind).push(seen.takeovers);
+                series(&mut lost, kind).push(seen.pings_lost);
+                series(&mut cpu, kind).push(seen.cpu);
+                series(&mut log, kind).push(seen.log);
+            }
+        }
+        rows.extend([adverts, takeovers, lost, cpu, log]);
+    }
+    Ok(rows)
+}
+
+fn bad_reload(options: &Options) -> Result<Vec<Row>> {
+    let mut row =
+        Row::new("reload with VRID 300: goes on (1) or not (0)", Worst::Smallest, Goal::EveryFrom(1.0));
+    for _ in 0..options.runs {
+        for kind in BOTH {
+            series(&mut row, kind).push(f64::from(u8::from(hostile::bad_reload(kind)?)));
+        }
+    }
+    Ok(vec![row])
+}
+
+fn life(options: &Options) -> Result<Vec<Row>> {
+    let mut first =
+        Row::new("exec to first advert, priority 255 (ms)", Worst::Largest, Goal::MedianUpTo(15.0));
+    let mut stop = Row::new(
+        "SIGTERM to exit beyond the successor's announcement (ms)",
+        Worst::Largest,
+        Goal::MedianUpTo(50.0),
+    );
+    let mut memory =
+        Row::new("resident memory, one virtual router (MiB)", Worst::Largest, Goal::MedianUpTo(4.0));
+    for _ in 0..options.runs {
+        for kind in BOTH {
+            series(&mut first, kind).push(life::first_advert(kind)?);
+            series(&mut stop, kind).push(life::stop_beyond_handover(kind)?);
+            series(&mut memory, kind).push(life::resident(kind)?);
+        }
+    }
+    Ok(vec![first, stop, memory])
+}
+
+fn many(count: usize) -> Result<Vec<Row>> {
+    let name = |what: &str| format!("{count} virtual routers, 100 ms: {what}");
+    let mut active = Row::new(name("CPU, Active (% of a core)"), Worst::Largest, Goal::NoMoreThanKeepalived);
+    let mut backup = Row::new(name("CPU, Backup (% of a core)"), Worst::Largest, Goal::NoMoreThanKeepalived);
+    let mut resident = Row::new(name("resident memory (MiB)"), Worst::Largest, Goal::NoMoreThanKeepalived);
+    let mut gap = Row::new(
+        name("longest gap between adverts while a reload changes nothing (ms)"),
+        Worst::Largest,
+        Goal::None,
+    );
+    let mut takeovers =
+        Row::new(name("adverts of the Backup in that reload"), Worst::Largest, Goal::EveryUpTo(0.0));
+    for _ in 0..3 {
+        for kind in BOTH {
+            let seen = life::many(kind, count)?;
+            series(&mut active, kind).push(seen.active_cpu);
+            series(&mut backup, kind).push(seen.backup_cpu);
+            series(&mut resident, kind).push(seen.resident);
+            series(&mut gap, kind).push(seen.reload_gap);
+            series(&mut takeovers, kind).push(seen.false_takeovers);
+        }
+    }
+    Ok(vec![active, backup, resident, gap, takeovers])
+}
