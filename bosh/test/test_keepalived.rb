@@ -199,11 +199,11 @@ class KeepalivedJobTest < Minitest::Test
     refused(VIP.merge('healthcheck_command' => 'true', 'healthcheck_url' => 'http://127.0.0.1/'), "'keepalived.healthcheck_url'")
   end
 
-  def test_scripts_are_shell
+  def test_scripts_are_good_shell
     rendered = render(VIP.merge('healthcheck_url' => "http://127.0.0.1:8080/it's?a=1&b=%20", 'drain_timeout' => 7))
     rendered.select { |name, _| name.start_with?('bin/') }.each do |name, text|
       assert text.start_with?("#!/bin/bash\n"), name
-      said, status = Open3.capture2e('bash', '-n', stdin_data: text)
+      said, status = Open3.capture2e('shellcheck', '--severity', 'warning', '-', stdin_data: text)
       assert status.success?, "#{name}: #{said}"
     end
     assert_includes rendered['bin/drain'], 'timeout 7'
