@@ -18,7 +18,8 @@ pub struct HaProxy {
 }
 
 impl HaProxy {
-    /// Balances what comes to any address at `port` over `servers`.
+    /// Balances what comes to any address at `port` over `servers`. It does not check them: one that was cut off
+    /// with this host would be out for seconds after it is back, and what is measured is the address.
     ///
     /// # Errors
     /// If it does not come up.
@@ -29,7 +30,7 @@ impl HaProxy {
              default_backend servers\nbackend servers\n"
         );
         for (number, server) in servers.iter().enumerate() {
-            let _ = writeln!(text, "    server web{number} {server} check inter 500");
+            let _ = writeln!(text, "    server web{number} {server}");
         }
         let configuration = host.folder().join("haproxy.cfg");
         fs::write(&configuration, text)?;

@@ -77,8 +77,8 @@ fn demo() -> Result<()> {
          \x20                                          |\n\
          \x20            web1 10.0.0.3                   web2 10.0.0.4\n\n\
          Five hosts, a network namespace each. The agents are installed under the name `keepalived` and run the\n\
-         configuration that haproxy-boshrelease's job renders: VRRPv2, an advert each second, `killall -0 haproxy`\n\
-         each two seconds. In theory a silent Active is replaced after 3.6 s.\n"
+         configuration that haproxy-boshrelease's job renders: VRRPv2, an advert each second, `killall -0 haproxy`.\n\
+         In theory a silent Active is replaced after 3.6 s, and nothing that is planned loses a packet.\n"
     );
     let lan = Lan::new("demo")?;
     let hosts = [lan.host("lb1")?, lan.host("lb2")?];
@@ -213,6 +213,10 @@ impl Demo {
             let lost = format!("{} of {}", row.lost, row.asked);
             println!("{:<46} {:<9} {:>13} {lost:>14}", row.what, row.holder, Millis(row.took).to_string());
         }
-        println!("\nNothing is left behind: the hosts go with this process.");
+        println!(
+            "\nWhere one or two are lost, the connection was open while the address moved: the other machine does not\n\
+             know it. All that was asked before and after was answered. Nothing is left behind: the hosts go with\n\
+             this process."
+        );
     }
 }
