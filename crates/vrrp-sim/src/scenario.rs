@@ -225,6 +225,11 @@ impl Scenario {
         self.configs().map(|config| config.interval.duration()).max().unwrap_or_default()
     }
 
+    /// The shortest interval of any router.
+    pub fn shortest_interval(&self) -> Duration {
+        self.configs().map(|config| config.interval.duration()).min().unwrap_or_default()
+    }
+
     /// Longest skew and longest silence of any router, with any interval learnt.
     pub fn longest_skew(&self) -> Duration {
         let longest = self.configs().max_by_key(|config| config.interval);
