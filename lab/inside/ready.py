@@ -98,6 +98,8 @@ def main(arguments):
     while True:
         dead = [name for name in wanted if not running(name)]
         missing = [name for name in wanted if name in PORTS and not answers(PORTS[name])]
+        if not os.path.exists(STATE + '/ram/launcher.sock'):
+            missing.append('launcher')
         if watch_reports and 'mariadb' not in missing + dead:
             reports = reports or Reports('--all' in arguments)
             missing += reports.missing(wanted)
