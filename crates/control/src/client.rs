@@ -71,6 +71,12 @@ impl Agent {
     }
 }
 
+/// Whether an error says that an agent is gone, rather than that it may not be asked.
+pub fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof)
+}
+
 /// The agents that `target` means and that run. A socket nobody listens at is passed over.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 mod client;
 mod server;
 
-pub use client::{Agent, Target, discover};
+pub use client::{Agent, Target, discover, is_gone};
 pub use server::{Server, make_runtime_directory};
 
 use serde::{Deserialize, Serialize};

@@ -71,7 +71,8 @@ fn remove_orphans(directory: &Path, network_namespace: u64) {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let refused =
             || UnixStream::connect(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused);
-        if name.starts_with(&prefix) && name.ends_with(".sock") && refused() {
+        let is_socket = path.extension().is_some_and(|extension| extension == "sock");
+        if name.starts_with(&prefix) && is_socket && refused() {
             // Gone already is as good.
             let _ = std::fs::remove_file(&path);
         }

@@ -5,6 +5,7 @@
 //! several agents it was. On older ones the file is all there is. It lies under the run directory, named for
 //! the network namespace and the pid file: the two that tell agents apart before and after.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -62,7 +63,8 @@ impl AddressLedger {
     pub(crate) fn write(&mut self, places: impl Iterator<Item = Place>) -> io::Result<()> {
         let mut text = String::new();
         for (interface, address) in places {
-            text.push_str(&format!("{} {address}\n", interface.0));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{} {address}", interface.0);
         }
         if text == self.written {
             return Ok(());

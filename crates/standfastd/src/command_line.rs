@@ -156,7 +156,7 @@ impl CommandLine {
                 Short('v') | Long("version") => line.task = Task::Version,
                 Short('h') | Long("help") => line.task = Task::Help,
                 // What keepalived has for its other halves, or what is always so here.
-                Short('P' | 'C' | 'B') | Long("vrrp" | "check" | "no_bfd") => {}
+                Short('P' | 'C' | 'B') | Long("vrrp" | "check" | "no_bfd" | "all" | "perf" | "debug") => {}
                 Short('d') | Long("dump-conf") => line.ignored.push("-d (dump-conf)"),
                 Short('R') | Long("dont-respawn") => line.ignored.push("-R (dont-respawn: one process)"),
                 Short('I') | Long("dont-release-ipvs") => {
@@ -174,7 +174,6 @@ impl CommandLine {
                 Short('e') | Long("all-config") => {
                     line.ignored.push("-e (all-config: a missing file is always an error)");
                 }
-                Long("all" | "perf" | "debug") => {}
                 Short('x' | 'A') | Long("snmp" | "snmp-agent-socket") => {
                     return Err("-x, -A: SNMP is not built yet; leave the option out".into());
                 }

@@ -30,6 +30,8 @@ const DEAF_AFTER: Duration = Duration::from_secs(2);
 
 /// How long an IPv6 address is waited for before it is announced in any case.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_micros(100);
 
 /// What the addresses of a virtual router are, and what their announcements are made from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -147,8 +149,6 @@ struct Worker {
     /// When to stop listening, since the kernel takes its time for that.
     deaf_at: Option<vrrp::Instant>,
     monitor: Monitor,
-    /// Events that were read while something was waited for.
-    unread: Vec<KernelEvent>,
     poller: Poller,
     waker: Arc<Waker>,
     requests: Receiver<Request>,
@@ -186,7 +186,6 @@ pub(crate) fn spawn(
         listening: false,
         deaf_at: None,
         monitor,
-        unread: Vec::new(),
         poller,
         waker,
         requests,
@@ -255,8 +254,11 @@ impl Worker {
         }
         let results = self.netlink.add_addresses(&entry.set.addresses);
         let added = results.iter().zip(&entry.set.addresses).filter(|(result, _)| result.is_ok());
-        let soon = added.map(|(_, spec)| spec).filter(|s| s.address.is_ipv6() && !s.duplicate_detection);
-        await_answering(&mut self.monitor, &mut self.unread, soon.map(of).collect());
+        let soon = added.filter_map(|(_, spec)| match spec.address {
+            IpAddr::V6(address) if !spec.duplicate_detection => Some(address),
+            _ => None,
+        });
+        await_answering(&mut self.netlink, soon.collect());
         // What is there is announced even if one failed: the protocol decides what becomes of it.
         let sent = send_repeated(&mut self.announcer, &entry.frames, announce);
         let took = started.elapsed();
@@ -483,7 +485,7 @@ impl Worker {
 
     fn watch(&mut self) {
         let events = match self.monitor.read_events() {
-            Ok(events) => std::mem::take(&mut self.unread).into_iter().chain(events),
+            Ok(events) => events,
             Err(error) => {
                 self.report(Report::Warning(format!("cannot watch the kernel's addresses: {error}")));
                 return;
@@ -590,23 +592,16 @@ fn duplicate(address: IpAddr) -> String {
     )
 }
 
-/// The kernel acknowledges an IPv6 address before it answers for it, and says so when it does.
-fn await_answering(monitor: &mut Monitor, unread: &mut Vec<KernelEvent>, mut open: BTreeSet<Place>) {
+/// Waits until the kernel answers for IPv6 addresses that it has just taken.
+fn await_answering(netlink: &mut Netlink, mut open: Vec<Ipv6Addr>) {
     let deadline = Instant::now() + ANSWERS_WITHIN;
-    while !open.is_empty() {
-        if !monitor.wait(deadline.saturating_duration_since(Instant::now())) {
+    loop {
+        // What cannot be asked is announced at once.
+        open.retain(|address| !netlink.answers_for(*address).unwrap_or(true));
+        if open.is_empty() || Instant::now() >= deadline {
             return;
         }
-        // What cannot be read now is told when events are read next.
-        let Ok(events) = monitor.read_events() else { return };
-        for event in &events {
-            if let KernelEvent::AddressAdded(a) = event
-                && !a.tentative
-            {
-                open.remove(&(a.interface, a.address));
-            }
-        }
-        unread.extend(events);
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -111,9 +111,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
         rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
     }
     journal::open(line.log_to_stderr, line.detailed, line.log_facility);
-    if let Err(error) = vrrp_linux::process::be_killed_late() {
-        journal::info(&format!("oom_score_adj stays: {error}"));
-    }
+    vrrp_linux::process::be_killed_late();
     enter_namespace(line)?;
     let loaded = configuration::load(line, configuration::Told::InTheLog)?;
     for option in &line.ignored {
@@ -123,7 +121,7 @@ fn run(line: &CommandLine) -> Result<ExitCode, Failure> {
         pid_file::PidFiles::write(&line.pid_file, &line.further_pid_files).map_err(Failure::fatal)?;
     let code = supervisor::run(line, loaded, || {
         if line.detached {
-            detach::tell_ready(line)
+            detach::tell_ready(line);
         }
     })?;
     drop(pid_files);

@@ -126,8 +126,10 @@ impl Supervisor<'_> {
             Event::NoSuccessor { .. } => (false, None),
             _ => return,
         };
-        let (vr, text) = (event.vr(), text.to_owned());
-        let result = HandoverResult { name: self.name_of(vr), done, took_ms, text };
+        let vr = event.vr();
+        let name = self.name_of(vr);
+        let text = text.strip_prefix(&format!("({name}) ")).unwrap_or(text).to_owned();
+        let result = HandoverResult { name, done, took_ms, text };
         for pending in &mut self.pending {
             if pending.open.contains(&vr) {
                 pending.open.retain(|open| *open != vr);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use keepalived_conf::{
     Configuration, Fallibility, Notify, NotifyScript, Track, VirtualAddress, VrrpInstance,
 };
-use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec};
+use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec, process_looked_for};
 use vrrp::{AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig};
 use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link, Netlink};
 
@@ -167,7 +167,7 @@ pub(crate) fn scheduling(configuration: &Configuration) -> Scheduling {
 fn trackers(configuration: &Configuration) -> Result<BTreeMap<String, Spec>, String> {
     let mut trackers = BTreeMap::new();
     for script in &configuration.scripts {
-        if let Some(process) = asks_for_process(&script.command) {
+        if let Some(process) = process_looked_for(&script.command) {
             let further = |runs: u32| script.interval * runs.saturating_sub(1);
             let spec = ProcessSpec {
                 process: vec![process.to_owned()],
@@ -206,16 +206,6 @@ fn trackers(configuration: &Configuration) -> Result<BTreeMap<String, Spec>, Str
         trackers.insert(format!("process {}", process.name), Spec::Process(spec));
     }
     Ok(trackers)
-}
-
-/// The process that `killall -0 NAME` asks for, the check of haproxy-boshrelease and many others. As a program without
-/// privileges it would find every process of another user missing, since it may not signal them; so the process is
-/// watched instead, which also tells its end at once.
-fn asks_for_process(command: &[String]) -> Option<&str> {
-    match command {
-        [program, zero, name] if zero == "-0" && program.rsplit('/').next() == Some("killall") => Some(name),
-        _ => None,
-    }
 }
 
 /// Notify scripts run as the user named, else as `keepalived_script` if there is one, else as the agent: they
@@ -388,19 +378,4 @@ fn lookup(name: &str) -> Option<(u32, u32)> {
 fn lookup_group(name: &str) -> Option<u32> {
     let groups = std::fs::read_to_string("/etc/group").ok()?;
     groups.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn killall_0_is_a_question_for_a_process() {
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(asks_for_process(&words("killall -0 haproxy")), Some("haproxy"));
-        assert_eq!(asks_for_process(&words("/usr/bin/killall -0 haproxy")), Some("haproxy"));
-        for other in ["killall -9 haproxy", "killall -0", "killall -0 a b", "skillall -0 haproxy"] {
-            assert_eq!(asks_for_process(&words(other)), None, "{other}");
-        }
-    }
 }

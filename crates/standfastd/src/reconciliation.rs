@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tracking::{Fact, Tracking, Weighted};
+use tracking::{Fact, Spec, Tracking, Weighted};
 use vrrp::{Transport, VrIndex};
 use vrrp_linux::membership::Membership;
 use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec};
@@ -30,7 +30,8 @@ pub(crate) struct Running {
     /// What tracking changed, in words.
     pub(crate) changes: Vec<String>,
     /// What the protocol and the kernel worker were told last: they are told changes only.
-    told_source: Option<Option<IpAddr>>,
+    /// The source; without one it begins.
+    told_source: Option<IpAddr>,
     told_link: Option<bool>,
     told_tracking: Option<(i32, bool)>,
     told_set: AddressSet,
@@ -240,7 +241,7 @@ impl Supervisor<'_> {
         let up = host.links.iter().any(|l| l.index == config.interface && l.carries);
         let set = plan::address_set(&running.planned, host);
         let vr = running.index;
-        if running.told_source.replace(source) != Some(source) {
+        if std::mem::replace(&mut running.told_source, source) != source {
             self.protocol.send(Command::Source { vr, source });
         }
         if running.told_link.replace(up) != Some(up) {
@@ -363,6 +364,14 @@ impl Supervisor<'_> {
             return;
         }
         let known = &self.plan.trackers;
+        for (name, spec) in plan.trackers.iter().filter(|(name, spec)| known.get(*name) != Some(*spec)) {
+            if let (Some(script), Spec::Process(process)) = (name.strip_prefix("script "), spec) {
+                let process = process.process.join(" ");
+                journal::notice(&format!(
+                    "vrrp_script {script} asks for {process}: the process itself is watched"
+                ));
+            }
+        }
         self.found
             .retain(|name, _| plan.trackers.get(name).is_some_and(|spec| known.get(name) == Some(spec)));
         if self.tracking.is_none() {

@@ -123,7 +123,7 @@ kill $A; wait $A
 fn a_reload_that_removes_a_virtual_router_hands_it_over_without_loss() {
     let out = run(
         "reload-remove",
-        r#"
+        r"
 { instance VI_1 51 200 10.0.0.50/24; instance VI_2 52 200 10.0.0.52/24; } > $T/a.conf
 { instance VI_1 51 100 10.0.0.50/24; instance VI_2 52 100 10.0.0.52/24; } > $T/b.conf
 start a $SF $T/a.conf; A=$started
@@ -139,7 +139,7 @@ wait $P || true
 grep -oE '[0-9]+ received' $T/ping
 holder 10.0.0.50
 kill $A; wait $A
-"#,
+",
     );
     assert_eq!(out, ["1500 received", "a"]);
 }

@@ -14,7 +14,7 @@ mod watch;
 
 pub use account::{Account, Weighted, account};
 pub use file::FileSpec;
-pub use process::ProcessSpec;
+pub use process::{ProcessSpec, process_looked_for};
 pub use run::bounded_command;
 pub use script::ScriptSpec;
 pub use watch::Tracking;

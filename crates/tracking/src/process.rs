@@ -112,6 +112,22 @@ impl Watched for Process {
     }
 }
 
+/// The process that a check looks for and nothing else: `killall -0 NAME`, `pidof NAME`, `pgrep -x NAME`.
+///
+/// As an unprivileged user `killall -0` may not even ask for the process of another user, and says no; so such a
+/// process is better watched than asked for, which also tells its end at once.
+pub fn process_looked_for(command: &[String]) -> Option<&str> {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let (program, arguments) = words.split_first()?;
+    let name = match (program.rsplit('/').next()?, arguments) {
+        ("killall", ["-0" | "-s0", name] | ["-q", "-0", name] | ["-0", "-q", name])
+        | ("pidof", [name] | ["-q" | "-s", name])
+        | ("pgrep", ["-x", name]) => *name,
+        _ => return None,
+    };
+    (!name.starts_with('-')).then_some(name)
+}
+
 /// The processes of that name, and with those parameters; one that has ended but was not waited for is none.
 fn matching(wanted: &[String]) -> Vec<i32> {
     let Some((name, parameters)) = wanted.split_first() else { return Vec::new() };
@@ -159,6 +175,22 @@ mod tests {
         assert!(!runs_as(b"12 (haproxy) Z 1 12", "haproxy"));
         assert!(!runs_as(b"12 (haproxy", "haproxy"));
         assert!(!runs_as(b"", "haproxy"));
+    }
+
+    #[test]
+    fn a_check_for_a_process_needs_no_program() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (text, name) in [
+            ("killall -0 haproxy", Some("haproxy")),
+            ("/usr/bin/killall -0 haproxy", Some("haproxy")),
+            ("pidof nginx", Some("nginx")),
+            ("pgrep -x nginx", Some("nginx")),
+            ("killall -9 haproxy", None),
+            ("pgrep -f haproxy", None),
+            ("pidof -x", None),
+        ] {
+            assert_eq!(process_looked_for(&words(text)), name, "{text}");
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! A program that is run again and again, as an unprivileged user, with a limit on its time.
 
+use std::fmt;
+use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
+use std::process::{Child, ChildStderr, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::State;
@@ -35,6 +38,8 @@ pub struct ScriptSpec {
 /// One run.
 struct Run {
     child: Child,
+    /// What it says of itself, from its standard error.
+    said: Said,
     /// Readable when the child has ended.
     ended: Option<OwnedFd>,
     killed_at: Instant,
@@ -70,24 +75,78 @@ impl Script {
     fn start(&mut self, now: Instant) -> Result<(), String> {
         let program = self.spec.command.first().cloned().unwrap_or_default();
         let mut command = bounded_command(&self.spec.command, self.spec.user).ok_or("no program")?;
-        let child = command.spawn().map_err(|e| format!("{program} cannot be started: {e}"))?;
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("{program} cannot be started: {e}"))?;
         let ended = pid(&child).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        self.run = Some(Run { child, ended, killed_at: now + self.spec.timeout });
+        let said = Said::new(child.stderr.take());
+        self.run = Some(Run { child, said, ended, killed_at: now + self.spec.timeout });
         Ok(())
     }
 
     /// The result of the run, if it has one.
     fn look(&mut self, now: Instant) -> Option<Result<(), String>> {
         let run = self.run.as_mut()?;
+        run.said.read();
         match run.child.try_wait() {
             Ok(Some(status)) if status.success() => Some(Ok(())),
-            Ok(Some(status)) => Some(Err(status.to_string())),
+            Ok(Some(status)) => {
+                // It may have spoken between the two calls above.
+                run.said.read();
+                Some(Err(format!("{status}{}{}", as_whom(self.spec.user), run.said)))
+            }
             Ok(None) if now < run.killed_at => None,
             Ok(None) => {
                 kill(&mut run.child);
-                Some(Err(format!("timed out after {:?} and was killed", self.spec.timeout)))
+                let (timeout, whom) = (self.spec.timeout, as_whom(self.spec.user));
+                Some(Err(format!("timed out after {timeout:?} and was killed{whom}{}", run.said)))
             }
             Err(error) => Some(Err(format!("cannot be waited for: {error}"))),
+        }
+    }
+}
+
+fn as_whom(user: Option<(u32, u32)>) -> String {
+    user.map_or_else(String::new, |(uid, _)| format!(", run as user {uid}"))
+}
+
+/// The first of what a script writes to its standard error; the rest is read, so that it can go on, and lost.
+struct Said {
+    pipe: Option<ChildStderr>,
+    text: Vec<u8>,
+}
+
+/// Bytes of it that are kept.
+const SAID_MAX: usize = 200;
+
+impl Said {
+    fn new(pipe: Option<ChildStderr>) -> Self {
+        // A pipe that blocks would hold everything that is watched: it is not read then.
+        Self { pipe: pipe.filter(|pipe| ioctl_fionbio(pipe, true).is_ok()), text: Vec::new() }
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Some(pipe) = &mut self.pipe {
+            match pipe.read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(count) => {
+                    let room = SAID_MAX.saturating_sub(self.text.len()).min(count);
+                    self.text.extend_from_slice(&buffer[..room]);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => self.pipe = None,
+            }
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match String::from_utf8_lossy(&self.text).lines().next() {
+            Some(line) if !line.is_empty() => write!(f, ": {}", line.escape_debug()),
+            _ => Ok(()),
         }
     }
 }
@@ -136,7 +195,9 @@ impl Watched for Script {
     }
 
     fn descriptors(&self) -> Vec<std::os::fd::BorrowedFd<'_>> {
-        self.run.iter().filter_map(|run| run.ended.as_ref()).map(AsFd::as_fd).collect()
+        let run = self.run.iter();
+        run.flat_map(|run| run.ended.iter().map(AsFd::as_fd).chain(run.said.pipe.iter().map(AsFd::as_fd)))
+            .collect()
     }
 }
 
@@ -183,6 +244,15 @@ mod tests {
         let mut missing = spec("");
         missing.command = vec!["/does/not/exist".into()];
         assert!(run(missing).1.contains("/does/not/exist"));
+    }
+
+    #[test]
+    fn a_failed_script_is_quoted_and_one_that_writes_without_end_is_not_held_up() {
+        let (_, detail) = run(spec("echo not today >&2; exit 1"));
+        assert!(detail.ends_with(": not today"), "{detail}");
+        let mut endless = spec("head -c 300000 /dev/zero >&2; exit 0");
+        endless.timeout = Duration::from_secs(20);
+        assert_eq!(run(endless).0, State::Up);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
@@ -255,6 +254,38 @@ impl Netlink {
         self.dump(wire::RTM_GETADDR, wire::RTM_NEWADDR, parse_address)
     }
 
+    /// Whether this host answers for an IPv6 address: the kernel acknowledges a new one, and tells of it, before
+    /// it has the route that makes it answer.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn answers_for(&mut self, address: Ipv6Addr) -> io::Result<bool> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut request = Vec::new();
+        wire::message(&mut request, wire::RTM_GETROUTE, wire::NLM_F_REQUEST, self.sequence, |out| {
+            // struct rtmsg: family, length of the destination, and nothing more.
+            out.extend_from_slice(&[u8::try_from(libc::AF_INET6).unwrap_or(0), 128]);
+            out.extend_from_slice(&[0; 10]);
+            wire::attribute(out, wire::RTA_DST, &address.octets());
+        });
+        send(&self.socket, &request, SendFlags::empty())?;
+        loop {
+            let length = match recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for message in wire::messages(&self.buffer[..length]) {
+                match message.kind {
+                    _ if message.sequence != self.sequence => {}
+                    wire::RTM_NEWROUTE => return Ok(message.body.get(7) == Some(&wire::RTN_LOCAL)),
+                    wire::NLMSG_ERROR => return Ok(false),
+                    _ => {}
+                }
+            }
+        }
+    }
+
     fn dump<T>(
         &mut self,
         request: u16,
@@ -386,16 +417,6 @@ impl Monitor {
         // RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR.
         let socket = open(0x1 | 0x10 | 0x100, SocketFlags::NONBLOCK)?;
         Ok(Self { socket, buffer: vec![0; BUFFER] })
-    }
-
-    /// Waits until something has changed, at most so long; whether it has.
-    pub fn wait(&self, at_most: std::time::Duration) -> bool {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-        let timeout = Timespec {
-            tv_sec: i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(at_most.subsec_nanos()),
-        };
-        poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
 
     /// What has changed since the last call.
