@@ -92,15 +92,10 @@ impl Checker<'_> {
                 }
                 "vrrp_rt_priority" => global.realtime_priority = self.whole(keyword, line),
                 "vrrp_priority" => global.nice = self.whole(keyword, line),
-                "vrrp_rlimit_rttime" | "vrrp_rlimit_rtime" => {
-                    global.realtime_limit =
-                        self.whole(keyword, line).map(|us: u32| Duration::from_micros(us.into()));
-                }
                 "vrrp_cpu_affinity" => global.cpu_affinity = self.cpus(line),
                 "vrrp_no_swap" => global.no_swap = self.switch(line),
                 "vrrp_mcast_group4" => global.multicast_group[0] = self.group(line, Family::Ipv4),
                 "vrrp_mcast_group6" => global.multicast_group[1] = self.group(line, Family::Ipv6),
-                "dynamic_interfaces" => global.dynamic_interfaces = true,
                 "net_namespace" => global.network_namespace = self.text(line),
                 "notify_fifo" | "vrrp_notify_fifo" => global.notify_fifo = self.fifo(line),
                 "notify_fifo_script" | "vrrp_notify_fifo_script" => {
@@ -357,8 +352,11 @@ impl Checker<'_> {
             "track_file" => &mut tracks.files,
             "track_process" => &mut tracks.processes,
             "track_interface" => &mut tracks.interfaces,
-            // Without a script it only asks for another word on the pipe.
-            "notify_deleted" if line.words.len() == 1 => return,
+            // In keepalived it then only changes the word that others are told.
+            "notify_deleted" if line.words.len() == 1 => {
+                self.note("no-effect", line.span(), "`notify_deleted` has no effect here without a script");
+                return;
+            }
             other => {
                 let script = self.notify(line);
                 *match other {
@@ -398,11 +396,10 @@ impl Checker<'_> {
                 }
             }
         }
-        let dynamic = configuration.global.dynamic_interfaces;
         let all = configuration.instances.iter().map(|i| &i.tracks);
         for tracks in all.chain(configuration.sync_groups.iter().map(|g| &g.tracks)) {
             for track in &tracks.interfaces {
-                self.interface(&track.name, track.span, dynamic);
+                self.interface(&track.name, track.span);
             }
         }
         for group in &configuration.sync_groups {

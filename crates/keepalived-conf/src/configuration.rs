@@ -46,8 +46,6 @@ pub struct GlobalDefs {
     pub nice: Option<i8>,
     /// `vrrp_cpu_affinity`: the CPUs that the agent runs on; empty is all.
     pub cpu_affinity: Vec<u32>,
-    /// `vrrp_rlimit_rttime`: how long the real-time thread may run without sleeping.
-    pub realtime_limit: Option<Duration>,
     /// `vrrp_no_swap`.
     pub no_swap: bool,
     /// `net_namespace`.
@@ -72,8 +70,6 @@ pub struct GlobalDefs {
     pub lower_prio_no_advert: bool,
     /// `vrrp_check_unicast_src`.
     pub check_unicast_src: bool,
-    /// `dynamic_interfaces`: an interface may be missing at start.
-    pub dynamic_interfaces: bool,
 }
 
 /// Announcement settings; what is `None` comes from `global_defs`, then from the agent's defaults.

@@ -62,15 +62,26 @@ pub const GLOBAL_DEFS: Table = &[
     full("vrrp_rt_priority", whole(1, 99, ""), "off", "The real-time priority of the protocol's thread (SCHED_RR)."),
     full("vrrp_priority", whole(-20, 19, ""), "0", "The nice value of the agent."),
     full("vrrp_cpu_affinity", Value::Words("CPU ..."), "all", "The CPUs that the agent runs on, from 0."),
-    full("vrrp_rlimit_rttime", whole(2, 4_294_967_295, "µs"), "10000", "How long the real-time thread may run without sleeping."),
-    full("vrrp_rlimit_rtime", whole(2, 4_294_967_295, "µs"), "10000", "The older name of `vrrp_rlimit_rttime`."),
+    no_effect(
+        "vrrp_rlimit_rttime",
+        "How long the real-time thread may run without sleeping.",
+        "it is not limited; the thread sleeps between packets and timers",
+    ),
+    no_effect(
+        "vrrp_rlimit_rtime",
+        "How long the real-time thread may run without sleeping.",
+        "it is not limited; the thread sleeps between packets and timers",
+    ),
     full("vrrp_no_swap", Value::Switch, "off", "Memory stays in memory."),
     no_effect("max_auto_priority", "Real-time priority when timers fire late.", "a late thread takes no lateness for silence; see vrrp_rt_priority"),
     no_effect("min_auto_priority_delay", "When `max_auto_priority` acts.", "a late thread takes no lateness for silence; see vrrp_rt_priority"),
     full("net_namespace", Value::Text("NAME"), "the caller's", "The network namespace to run in.")
         .differs("`-s` comes first."),
-    full("dynamic_interfaces", Value::Words("[allow_if_changes]"), "off", "An interface may be missing at the start.")
-        .differs("The check accepts a missing interface; the virtual router is held until it is there."),
+    no_effect(
+        "dynamic_interfaces",
+        "An interface may be missing at the start.",
+        "waiting for an interface is not built yet; each has to be there at the start",
+    ),
     full("notify_fifo", Value::Words("PATH [USER [GROUP]]"), "none", "Every transition is written into this named pipe, a line each."),
     full("vrrp_notify_fifo", Value::Words("PATH [USER [GROUP]]"), "none", "The same."),
     full("notify_fifo_script", Value::Words("\"PROGRAM ARGUMENTS\" [USER [GROUP]]"), "none", "Started once, with the pipe's path as its last argument."),
