@@ -165,6 +165,13 @@ fn pitfall_2_pair_on_one_member_only() {
 }
 
 #[test]
+fn pitfall_2_pair_on_no_port_at_all() {
+    let mut facts = Recorded::default().facts();
+    facts.cloud.as_mut().unwrap().members.clear();
+    assert!(only(&facts, &catalogue::PAIR_MISSING).cause.contains("no VM on network my-net"));
+}
+
+#[test]
 fn pitfall_3_network_of_another_project() {
     let mut recorded = Recorded::default();
     recorded.network["project_id"] = json!("provider");

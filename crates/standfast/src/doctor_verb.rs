@@ -138,7 +138,8 @@ fn local(options: &Options, facts: &mut Facts, examined: &mut Vec<String>) {
     if !options.no_agent {
         match gather::agents(&options.which.target()) {
             Ok(agents) => {
-                facts.agent_absent = agents.is_empty();
+                // Where there is no configuration either, this host need not be a member.
+                facts.agent_absent = agents.is_empty() && options.file.is_some();
                 examined.extend(agents.iter().map(|agent| format!("agent: pid {}", agent.pid)));
                 facts.agents = agents;
             }

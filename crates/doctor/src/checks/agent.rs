@@ -25,7 +25,6 @@ pub(super) fn examine(facts: &Facts, findings: &mut Vec<Finding>) {
                 "this host",
                 "no standfastd answers on a control socket in this network namespace",
             )
-            .as_severity(if facts.configuration.is_some() { Severity::Error } else { Severity::Note })
             .saying(Source::Agent, format!("no socket in {}", control::runtime_directory().display()))
             .mended_by("start it", "systemctl start standfastd    # or: monit start keepalived"),
         );

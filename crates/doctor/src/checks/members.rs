@@ -15,6 +15,9 @@ pub(super) fn examine(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(cloud) = &facts.cloud else { return };
     let members: Vec<&Port> = cloud.member_ports().collect();
     for address in &facts.addresses {
+        if members.is_empty() {
+            nobody(cloud, *address, findings);
+        }
         for member in &members {
             pair(cloud, *address, member, findings);
         }
@@ -47,6 +50,30 @@ fn pairs_in_words(port: &Port) -> String {
         })
         .collect();
     format!("pairs {}", pairs.join(", "))
+}
+
+/// Nobody on the network may use the address, so nobody can be a member.
+fn nobody(cloud: &Cloud, address: IpAddr, findings: &mut Vec<Finding>) {
+    let network = &cloud.network.name;
+    findings.push(
+        Finding::new(
+            &catalogue::PAIR_MISSING,
+            address.to_string(),
+            format!("no VM on network {network} may use {address}"),
+        )
+        .saying(
+            Source::OpenStack,
+            format!("{} ports on {network}: none of a VM lists {address} in its pairs", cloud.ports.len()),
+        )
+        .mended_by(
+            "in a BOSH deployment: the vm_extension of the members' instance group, then recreate them",
+            format!("cloud_properties: {{ allowed_address_pairs: {address} }}"),
+        )
+        .mended_by(
+            "if there are members already, name them, and each is examined",
+            format!("standfast doctor {address} --server NAME_OF_A_MEMBER"),
+        ),
+    );
 }
 
 fn pair(cloud: &Cloud, address: IpAddr, member: &Port, findings: &mut Vec<Finding>) {

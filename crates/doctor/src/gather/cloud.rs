@@ -56,19 +56,27 @@ pub fn places(client: &Client, question: &CloudQuestion) -> Result<Cloud> {
     let neutron = client.network();
     let session = client.session()?;
     let (network, subnets) = members_network(client, question)?;
-    let ports = Query::new().filter("network_id", &network.id).fields(&PORT_FIELDS).page_size(PAGE);
-    let mut cloud = Cloud {
+    let of_network = Query::new().filter("network_id", &network.id).fields(&PORT_FIELDS).page_size(PAGE);
+    let (ports, holding) = std::thread::scope(|scope| {
+        let elsewhere = question.addresses.iter().map(|address| {
+            let query = Query::new().fixed_ip(&address.to_string()).fields(&PORT_FIELDS);
+            scope.spawn(move || neutron.ports(&query))
+        });
+        let elsewhere: Vec<_> = elsewhere.collect();
+        let ports = neutron.ports(&of_network);
+        (ports, elsewhere.into_iter().map(joined).collect::<Result<Vec<_>>>())
+    });
+    let mut elsewhere = holding?.concat();
+    elsewhere.retain(|port| port.network_id != network.id);
+    let cloud = Cloud {
         name: question.name.clone(),
         project_id: session.project_id.clone(),
-        ports: neutron.ports(&ports)?,
+        ports: ports?,
+        elsewhere,
         network,
         subnets,
         ..Cloud::default()
     };
-    for address in &question.addresses {
-        let holding = neutron.ports(&Query::new().fixed_ip(&address.to_string()).fields(&PORT_FIELDS))?;
-        cloud.elsewhere.extend(holding.into_iter().filter(|port| port.network_id != cloud.network.id));
-    }
     Ok(cloud)
 }
 
@@ -160,30 +168,47 @@ fn named_servers(client: &Client, servers: &[String], cloud: &mut Cloud) -> Vec<
     ids
 }
 
-/// Security groups, servers, floating IPs.
+/// Security groups, servers, floating IPs: asked for at the same time.
 fn read_members(client: &Client, cloud: &mut Cloud) {
-    let neutron = client.network();
+    let (neutron, nova) = (client.network(), client.compute());
     let groups: BTreeSet<String> = cloud.member_ports().flat_map(|p| p.security_groups.clone()).collect();
-    if !groups.is_empty() {
-        let query = groups.iter().fold(Query::new(), |query, id| query.filter("id", id));
-        match neutron.security_groups(&query) {
-            Ok(found) => cloud.security_groups = found.into_iter().map(|g| (g.id.clone(), g)).collect(),
-            Err(error) => cloud.refused.push(format!("security groups: {error}")),
-        }
-    }
     let devices: BTreeSet<String> = cloud.member_ports().map(|p| p.device_id.clone()).collect();
-    for device in devices {
-        match client.compute().server(&device) {
+    let query = groups.iter().fold(Query::new(), |query, id| query.filter("id", id));
+    let asked = std::thread::scope(|scope| {
+        let servers: Vec<_> = devices.iter().map(|device| scope.spawn(move || nova.server(device))).collect();
+        let server_groups = scope.spawn(|| nova.server_groups());
+        let floating_ips = scope.spawn(|| neutron.floating_ips(&Query::new()));
+        // Without a filter every group of the project would come.
+        let groups = if groups.is_empty() { Ok(Vec::new()) } else { neutron.security_groups(&query) };
+        (
+            groups,
+            servers.into_iter().map(joined).collect::<Vec<_>>(),
+            joined(server_groups),
+            joined(floating_ips),
+        )
+    });
+    let (groups, servers, server_groups, floating_ips) = asked;
+    let mut refused = Vec::new();
+    let groups = kept(groups, "security groups", &mut refused);
+    cloud.security_groups = groups.into_iter().map(|group| (group.id.clone(), group)).collect();
+    cloud.server_groups = kept(server_groups, "server groups", &mut refused);
+    cloud.floating_ips = kept(floating_ips, "floating IPs", &mut refused);
+    for (server, device) in servers.into_iter().zip(&devices) {
+        match server {
             Ok(server) => cloud.servers.push(server),
-            Err(error) => cloud.refused.push(format!("server {device}: {error}")),
+            Err(error) => refused.push(format!("server {device}: {error}")),
         }
     }
-    match client.compute().server_groups() {
-        Ok(found) => cloud.server_groups = found,
-        Err(error) => cloud.refused.push(format!("server groups: {error}")),
-    }
-    match neutron.floating_ips(&Query::new()) {
-        Ok(found) => cloud.floating_ips = found,
-        Err(error) => cloud.refused.push(format!("floating IPs: {error}")),
-    }
+    cloud.refused.extend(refused);
+}
+
+fn kept<T>(answer: Result<Vec<T>>, what: &str, refused: &mut Vec<String>) -> Vec<T> {
+    answer.unwrap_or_else(|error| {
+        refused.push(format!("{what}: {error}"));
+        Vec::new()
+    })
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(unclear("a thread that asked OpenStack ended early".to_owned())))
 }
