@@ -115,7 +115,7 @@ impl NetworkApi<'_> {
         self.client.send(Request::new(NEUTRON, Method::Put, path)).map(drop)
     }
 
-    /// Removes one tag.
+    /// Removes one tag. Neutron cannot find one with a slash in it this way.
     pub fn remove_tag(&self, of: Tagged, id: &str, tag: &str) -> Result<Deletion> {
         self.client.delete(NEUTRON, format!("/{}/{}/tags/{}", of.collection(), encode(id), encode(tag)))
     }

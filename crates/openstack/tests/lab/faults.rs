@@ -1,9 +1,11 @@
 //! Faults before and after the real services, at every request of a flow: nothing is lost, made twice or left behind.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fault_proxy::{Fault, FaultProxy, Rule, When};
-use openstack::network::{AddressPair, Port, PortCreate, PortUpdate, Tagged};
+use openstack::image::ImageCreate;
+use openstack::network::{AddressPair, PortCreate, PortUpdate, Tagged};
 use openstack::{Client, Config, Limits, OrNone, ProxySettings, Query, Result};
 
 use crate::lab::{OwnNetwork, client, config, unique};
@@ -20,14 +22,13 @@ fn through(proxy: &FaultProxy) -> Option<Config> {
 }
 
 /// A port's life in eight requests, the one for the token included.
-fn flow(client: &Client, network_id: &str, name: &str) -> Result<()> {
+fn port_flow(client: &Client, network_id: &str, name: &str) -> Result<()> {
     let neutron = client.network();
     let create =
         PortCreate { network_id: network_id.into(), name: Some(name.into()), ..PortCreate::default() };
     let named = || neutron.ports(&Query::new().filter("name", name));
     let created = client.create_or_find(|| neutron.create_port(&create), named)?;
-    let delete_twin = |twin: &Port| neutron.delete_port(&twin.id).map(drop);
-    created.surplus.iter().try_for_each(delete_twin)?;
+    created.surplus.iter().try_for_each(|twin| neutron.delete_port(&twin.id).map(drop))?;
     let id = created.made.id;
     neutron.set_tags(Tagged::Port, &id, &["standfast"])?;
     let pairs = Some(vec![AddressPair::address("10.97.0.100")]);
@@ -41,17 +42,55 @@ fn flow(client: &Client, network_id: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_fault_at_any_request_loses_nothing_makes_nothing_twice_and_leaves_nothing() {
-    let Some(direct) = client() else { return };
-    let own = OwnNetwork::new(&direct, "10.97.0.0/24");
-    let proxy = FaultProxy::start("127.0.0.1:0", None).unwrap();
-    let config = through(&proxy).unwrap();
+/// An image's life in seven requests.
+fn image_flow(client: &Client, name: &str) -> Result<()> {
+    let glance = client.image();
+    let create = ImageCreate {
+        name: name.into(),
+        disk_format: "raw".into(),
+        container_format: "bare".into(),
+        ..ImageCreate::default()
+    };
+    let named = || glance.images_named(name);
+    let created = client.create_or_find(|| glance.create_image(&create), named)?;
+    created.surplus.iter().try_for_each(|twin| glance.delete_image(&twin.id).map(drop))?;
+    let id = created.made.id;
+    glance.set_image_properties(&id, &BTreeMap::from([("os_type".into(), "linux".into())]))?;
+    assert_eq!(glance.image(&id)?.properties["os_type"], "linux");
+    assert_eq!(named()?.len(), 1, "exactly one");
+    glance.delete_image(&id)?;
+    assert_eq!(glance.image(&id).or_none()?, None);
+    Ok(())
+}
 
-    flow(&Client::new(config.clone()).unwrap(), &own.network.id, &unique("flow")).unwrap();
+/// Runs a flow with each fault at each of its requests in turn.
+fn at_every_request(
+    proxy: &FaultProxy,
+    config: &Config,
+    faults: &[(When, Fault)],
+    flow: impl Fn(&Client, &str) -> Result<()>,
+    left: impl Fn(&str) -> usize,
+) {
+    proxy.set_rules(Vec::new());
+    flow(&Client::new(config.clone()).unwrap(), &unique("flow")).unwrap();
     let requests = proxy.requests().len() as u64;
-    assert_eq!(requests, 8);
+    assert!(requests >= 7, "{requests} requests");
+    for number in 1..=requests {
+        for (when, fault) in faults {
+            let name = unique("flow");
+            proxy.set_rules(vec![Rule::at(number).when(*when).fault(fault.clone())]);
+            let result = flow(&Client::new(config.clone()).unwrap(), &name);
+            assert!(result.is_ok(), "request {number}, {when:?} {fault:?}: {result:?}");
+            assert!(proxy.requests().iter().any(|request| request.fault.is_some()), "{number} struck");
+            assert_eq!(left(&name), 0, "left behind by request {number}, {when:?} {fault:?}");
+        }
+    }
+}
 
+#[test]
+fn any_fault_at_any_request_of_an_image_loses_nothing_and_leaves_nothing() {
+    let Some(direct) = client() else { return };
+    let proxy = FaultProxy::start("127.0.0.1:0", None).unwrap();
     let faults = [
         (When::Before, Fault::drop()),
         (When::After, Fault::drop()),
@@ -61,19 +100,19 @@ fn a_fault_at_any_request_loses_nothing_makes_nothing_twice_and_leaves_nothing()
         (When::After, Fault::truncate()),
         (When::After, Fault::garbage()),
     ];
-    let mut struck = 0;
-    for number in 1..=requests {
-        for (when, fault) in &faults {
-            let name = unique("flow");
-            proxy.set_rules(vec![Rule::at(number).when(*when).fault(fault.clone())]);
-            let result = flow(&Client::new(config.clone()).unwrap(), &own.network.id, &name);
-            assert!(result.is_ok(), "request {number}, {when:?} {fault:?}: {result:?}");
-            struck += proxy.requests().iter().filter(|request| request.fault.is_some()).count();
-            let left = direct.network().ports(&Query::new().filter("name", &name)).unwrap();
-            assert!(left.is_empty(), "request {number}, {when:?} {fault:?}: {left:?}");
-        }
-    }
-    assert_eq!(struck as u64, requests * faults.len() as u64, "every fault struck");
+    let left = |name: &str| direct.image().images_named(name).unwrap().len();
+    at_every_request(&proxy, &through(&proxy).unwrap(), &faults, image_flow, left);
+}
+
+#[test]
+fn a_lost_request_or_answer_anywhere_in_a_ports_life_leaves_nothing() {
+    let Some(direct) = client() else { return };
+    let own = OwnNetwork::new(&direct, "10.97.0.0/24");
+    let proxy = FaultProxy::start("127.0.0.1:0", None).unwrap();
+    let faults = [(When::Before, Fault::drop()), (When::After, Fault::drop())];
+    let flow = |client: &Client, name: &str| port_flow(client, &own.network.id, name);
+    let left = |name: &str| direct.network().ports(&Query::new().filter("name", name)).unwrap().len();
+    at_every_request(&proxy, &through(&proxy).unwrap(), &faults, flow, left);
 }
 
 #[test]

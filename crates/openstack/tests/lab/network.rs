@@ -45,10 +45,10 @@ fn a_port_lives_with_its_pairs_and_tags() {
         "only the fields asked for"
     );
 
-    neutron.set_tags(Tagged::Port, &port.id, &["standfast", "a b/c"]).unwrap();
+    neutron.set_tags(Tagged::Port, &port.id, &["standfast", "a b:c"]).unwrap();
     neutron.add_tag(Tagged::Port, &port.id, "third").unwrap();
     assert_eq!(
-        neutron.remove_tag(Tagged::Port, &port.id, "a b/c").map_err(|error| error.kind()),
+        neutron.remove_tag(Tagged::Port, &port.id, "a b:c").map_err(|error| error.kind()),
         Ok(Deletion::Accepted)
     );
     let mut tags = neutron.port(&port.id).unwrap().tags;
@@ -126,9 +126,10 @@ fn refusals_come_in_neutrons_words() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::BadRequest, Some(400)), "{error}");
     assert!(error.code().is_some_and(|code| code.starts_with("InvalidIpForNetwork")), "{error}");
 
-    let many = (1..=11).map(|last| AddressPair::address(format!("10.93.1.{last}"))).collect();
+    // Neutron's default is 10; the lab may allow up to a hundred.
+    let many = (1..=101).map(|last| AddressPair::address(format!("10.93.1.{last}"))).collect();
     let error = refused(&port("10.93.0.10", many));
-    assert!(error.message().contains("exceeds the maximum 10"), "{error}");
+    assert!(error.message().contains("exceeds the maximum"), "{error}");
 
     let unguarded = PortCreate {
         port_security_enabled: Some(false),
