@@ -82,6 +82,8 @@ struct Known {
     running: bool,
     halted: bool,
     yielded: bool,
+    /// It was Active for certain when it was told to hand over.
+    surely_yielded: bool,
     started: Instant,
     resumed: Instant,
     seen: Vec<Seen>,
@@ -100,6 +102,7 @@ impl Known {
             running: false,
             halted: false,
             yielded: false,
+            surely_yielded: false,
             started: now,
             resumed: now,
             seen: vec![Seen::default(); virtual_routers],
@@ -294,6 +297,7 @@ impl Checker {
             self.expected = None;
         }
         self.known[router].yielded = false;
+        self.known[router].surely_yielded = false;
     }
 
     pub(crate) fn advert_arrived(&mut self, router: usize, from: usize, ttl: u8, bytes: &[u8], now: Instant) {
@@ -312,7 +316,7 @@ impl Checker {
             if seen.arrived.is_some_and(|a| a.from == from || now - a.at > a.interval * 13 / 10) {
                 seen.arrived = None;
             }
-        } else if read.priority >= own || !known.preempt || known.yielded {
+        } else if read.priority >= own || !known.preempt || known.surely_yielded {
             seen.arrived = Some(Arrived { at: now, from, interval: read.interval });
         }
     }
@@ -327,6 +331,7 @@ impl Checker {
         let known = &mut self.known[router];
         known.running = true;
         known.yielded = false;
+        known.surely_yielded = false;
         known.delta = 0;
         known.failed = false;
         known.started = now;
@@ -361,6 +366,9 @@ impl Checker {
         match input {
             Input::Release { stop } => {
                 self.known[router].yielded |= advertising;
+                // Its release went out in the same turn.
+                let released = self.known[router].seen.iter().any(|seen| seen.release == Some(now));
+                self.known[router].surely_yielded |= released;
                 if *stop {
                     self.known[router].running = false;
                 }
@@ -370,7 +378,10 @@ impl Checker {
                         skew.map(|skew| Expected { from: router, until: now + skew + self.slack });
                 }
             }
-            Input::TakeBack => self.known[router].yielded = false,
+            Input::TakeBack => {
+                self.known[router].yielded = false;
+                self.known[router].surely_yielded = false;
+            }
             Input::Tracking { delta, failed } => {
                 let known = &mut self.known[router];
                 known.delta = *delta;

@@ -34,6 +34,8 @@ pub(crate) struct Process {
     router: VrrpRouter,
     virtual_routers: Vec<VrIndex>,
     inbox: VecDeque<(Instant, Input)>,
+    /// What its other threads tell the protocol thread.
+    commands: VecDeque<Input>,
     /// Effects that the kernel worker has not come to; the first is under way while `working`.
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) working: bool,
@@ -82,6 +84,7 @@ impl Process {
             router,
             virtual_routers,
             inbox: VecDeque::new(),
+            commands: VecDeque::new(),
             effects: VecDeque::new(),
             working: false,
             stopping: false,
@@ -92,8 +95,12 @@ impl Process {
 
     /// Puts something where the process will read it; answers whether there was room.
     pub(crate) fn deliver(&mut self, at: Instant, input: Input) -> bool {
-        let room = self.inbox.len() < SOCKET_ROOM || !matches!(input, Input::Packet { .. });
-        self.stopping |= matches!(input, Input::Release { stop: true });
+        if !matches!(input, Input::Packet { .. } | Input::Announcement { .. }) {
+            self.stopping |= matches!(input, Input::Release { stop: true });
+            self.commands.push_back(input);
+            return true;
+        }
+        let room = self.inbox.len() < SOCKET_ROOM;
         if room {
             self.inbox.push_back((at, input));
         }
@@ -104,31 +111,34 @@ impl Process {
     pub(crate) fn turn(&mut self, now: Instant) -> Turn {
         let mut turn = Turn::default();
         while let Some((at, input)) = self.inbox.pop_front() {
-            match &input {
+            match input {
                 Input::Packet { from, destination, ttl, bytes } => {
-                    let meta =
-                        PacketMeta { interface: LINK, source: *from, destination: *destination, ttl: *ttl };
-                    self.router.handle_packet(at, now, &meta, bytes);
+                    let meta = PacketMeta { interface: LINK, source: from, destination, ttl };
+                    self.router.handle_packet(at, now, &meta, &bytes);
                 }
                 Input::Announcement { virtual_router } => {
-                    self.router.announced_elsewhere(self.virtual_routers[*virtual_router], at, now);
+                    self.router.announced_elsewhere(self.virtual_routers[virtual_router], at, now);
                 }
+                Input::Release { .. } | Input::TakeBack | Input::Tracking { .. } => {}
+            }
+        }
+        while let Some(command) = self.commands.pop_front() {
+            match &command {
                 Input::Release { stop } => {
                     // One is enough: a sync group is released as a whole.
                     self.router.release(self.virtual_routers[0], *stop, now);
-                    turn.done.push(input);
                 }
                 Input::TakeBack => {
                     self.router.take_back(self.virtual_routers[0]);
-                    turn.done.push(input);
                 }
                 Input::Tracking { delta, failed } => {
                     for vr in &self.virtual_routers {
                         self.router.set_tracking(*vr, *delta, *failed, now);
                     }
-                    turn.done.push(input);
                 }
+                Input::Packet { .. } | Input::Announcement { .. } => {}
             }
+            turn.done.push(command);
         }
         self.router.handle_timeouts(now, usize::MAX);
         while let Some(advert) = self.router.poll_transmit() {
@@ -141,7 +151,7 @@ impl Process {
 
     /// When it has to be looked after next.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        if !self.inbox.is_empty() {
+        if !self.inbox.is_empty() || !self.commands.is_empty() {
             return Some(now);
         }
         self.router.poll_timeout().map(|(at, _, _)| at)
@@ -149,7 +159,7 @@ impl Process {
 
     /// Whether it was told to stop and has nothing left to do.
     pub(crate) fn exits(&self) -> bool {
-        self.stopping && self.inbox.is_empty() && self.router.is_quiescent() && self.effects.is_empty()
+        self.stopping && self.commands.is_empty() && self.router.is_quiescent() && self.effects.is_empty()
     }
 
     /// Whether it was told to stop.

@@ -320,10 +320,6 @@ impl World {
         process.wakes_for = None;
         let turn = process.turn(now);
         let exits = process.exits();
-        for input in &turn.done {
-            say!(self, "router {router}: {input:?}");
-            self.checker.obeyed(router, input, now);
-        }
         for event in &turn.events {
             say!(self, "router {router}: {event:?}");
         }
@@ -336,6 +332,10 @@ impl World {
             } else if let Some(to) = (0..self.machines.len()).find(|peer| source(*peer) == destination) {
                 self.send(router, to, &frame);
             }
+        }
+        for input in &turn.done {
+            say!(self, "router {router}: {input:?}");
+            self.checker.obeyed(router, input, now);
         }
         if exits {
             say!(self, "router {router}: process exits");

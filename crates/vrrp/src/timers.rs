@@ -61,6 +61,11 @@ impl TimerTable {
         Some(self.0[timer as usize]).filter(|at| *at != Instant::FAR_FUTURE)
     }
 
+    /// Every one, in their order.
+    pub(crate) fn deadlines(&self) -> impl Iterator<Item = Option<Instant>> + '_ {
+        Timer::ALL.into_iter().map(|timer| self.get(timer))
+    }
+
     /// The earliest and which it is.
     pub(crate) fn next(&self) -> (Instant, Timer) {
         let mut next = (Instant::FAR_FUTURE, Timer::ActiveDown);

@@ -5,6 +5,7 @@
 //! what is sent, `handover` how the addresses outlive the state. Nothing here reads a clock or does I/O. Methods take `now` and leave what they want done in the outbox.
 
 mod adverts;
+mod fingerprint;
 mod handover;
 mod receiving;
 

@@ -37,6 +37,8 @@ pub(super) enum Linger {
     },
     /// The successor was heard or has announced; they go when its announcement must have arrived.
     Succeeded {
+        /// From when on its announcements count.
+        since: Instant,
         /// However often it announces, they go then.
         latest: Instant,
     },
@@ -108,19 +110,22 @@ impl VirtualRouter {
     /// Its first advert was received at `at`; its announcement follows.
     pub(super) fn linger_for_successor(&mut self, at: Instant) {
         let longest = if self.announcements_watched { LINGER_UNANNOUNCED } else { LINGER_UNWATCHED };
-        self.linger = Some(Linger::Succeeded { latest: at + longest });
+        self.linger = Some(Linger::Succeeded { since: at, latest: at + longest });
         self.timers.set(Timer::Linger, at + longest);
     }
 
     /// One of our addresses was announced with another MAC address.
     pub(crate) fn announced_elsewhere(&mut self, at: Instant) {
-        let latest = match self.linger {
+        let (since, latest) = match self.linger {
             // Its advert may be lost or late; whoever announces is Active.
-            Some(Linger::Handover { since, .. }) if at >= since => at + LINGER_UNANNOUNCED,
-            Some(Linger::Succeeded { latest }) => latest,
-            Some(Linger::Handover { .. } | Linger::Inherited) | None => return,
+            Some(Linger::Handover { since, .. }) => (since, at + LINGER_UNANNOUNCED),
+            Some(Linger::Succeeded { since, latest }) => (since, latest),
+            Some(Linger::Inherited) | None => return,
         };
-        self.linger = Some(Linger::Succeeded { latest });
+        if at < since {
+            return;
+        }
+        self.linger = Some(Linger::Succeeded { since, latest });
         self.timers.set(Timer::Linger, latest.min(at + LINGER_ANNOUNCED));
     }
 

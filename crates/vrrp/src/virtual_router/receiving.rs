@@ -178,8 +178,9 @@ impl VirtualRouter {
                 // addresses again, and the clients go on sending to us.
                 self.queue_adverts(false, now, out);
             }
-            // It sent its advert before it had the addresses: they stay until it has announced them.
-            self.linger_for_successor(at);
+            // It sent its advert before it had the addresses: they stay until it has announced them. From now
+            // on, however long ago that was: an announcement of ours may be under way.
+            self.linger_for_successor(now);
             self.become_backup(now, Reason::OutrankedBy(peer), out);
             self.follow(at, now, peer, advert, out);
             return;
