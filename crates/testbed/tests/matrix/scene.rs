@@ -173,8 +173,15 @@ impl Scene {
                 String::from_utf8_lossy(&out.stdout).lines().any(|line| line.contains(":112"))
             }),
         })?;
-        // It has to have heard the Active, too.
-        std::thread::sleep(self.interval() + Duration::from_millis(100));
+        // It has to have heard the Active, too: ours says so, others had the time to.
+        self.advert_after(which.other(), Moment::now(), self.interval() + PATIENCE)?;
+        if self.is_ours(which) {
+            wait::until(&format!("{which:?} has heard the Active"), ALLOWANCE, || {
+                router.status().is_ok_and(|status| status.active_address().is_some())
+            })?;
+        } else {
+            std::thread::sleep(Duration::from_millis(100));
+        }
         Ok(())
     }
 
