@@ -57,8 +57,8 @@ class Expression
   def take(token) = @tokens.first == token && @tokens.shift
 end
 
-def metadata
-  out, err, status = Open3.capture3(ENV.fetch('CARGO', 'cargo'), 'metadata', '--format-version', '1', '--locked', chdir: ROOT)
+def metadata(*more)
+  out, err, status = Open3.capture3(ENV.fetch('CARGO', 'cargo'), 'metadata', '--format-version', '1', '--locked', *more, chdir: ROOT)
   abort "licences: cargo metadata failed:\n#{err}" unless status.success?
   JSON.parse(out)
 end
@@ -90,7 +90,8 @@ def check
 end
 
 def notices(crates)
-  data = metadata
+  host = Open3.capture2('rustc', '-vV').first[/^host: (.*)/, 1]
+  data = metadata('--filter-platform', host)
   packages = data['packages'].to_h { |package| [package['id'], package] }
   nodes = data['resolve']['nodes'].to_h { |node| [node['id'], node] }
   queue = packages.values.select { |package| package['source'].nil? && crates.include?(package['name']) }.map { |package| package['id'] }
