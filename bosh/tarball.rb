@@ -90,6 +90,7 @@ class ReleaseTarball
   end
 
   def archive(directory, tgz)
+    File.chmod(0o755, directory)
     ok = system({ 'TZ' => 'UTC' }, 'tar', '--create', '--file', tgz, '--use-compress-program', 'gzip -n -9', '--sort=name',
                 '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--directory', directory, '.')
     abort "tar could not write #{tgz}" unless ok
