@@ -46,8 +46,9 @@ def serve():
     os.environ['EVENTLET_NO_GREENDNS'] = 'yes'      # as nova asks for it
     import eventlet
     eventlet.monkey_patch()
-    import importlib
     import gc
+    import importlib
+    import setproctitle
     for module in MODULES:
         importlib.import_module(module)
     # Greening the locks that exist makes an event loop that never runs; each child makes its own.
@@ -94,6 +95,7 @@ def serve():
         os.chdir(directory)
         os.environ.clear()
         os.environ.update(environment)
+        setproctitle.setproctitle(' '.join(command))
         return command
 
 

@@ -127,9 +127,9 @@ def _end():
         except Exception as error:      # the next ones have to be tried as well
             left += 1
             print('FAIL left behind, %s: %s' % (getattr(function, '__name__', function), error), flush=True)
-    finished = sys.exc_info()[0] is None and _finished
-    print('%s on %s: %d failed, %.0f s' % (os.path.basename(sys.argv[0]), BACKEND, len(failures) + left, time.time() - T0), flush=True)
-    if failures or left or not finished:
+    print('%s on %s: %d failed%s, %.0f s' % (os.path.basename(sys.argv[0]), BACKEND, len(failures) + left,
+                                             '' if _finished else ', and it did not get through', time.time() - T0), flush=True)
+    if failures or left or not _finished:
         sys.stdout.flush()
         os._exit(1)
 
