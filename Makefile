@@ -4,7 +4,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN := target/$(HOST)/release
 
-.PHONY: help build build-cpi demo test test-fast fmt lint packages clean release deb test-bosh deny
+.PHONY: help build build-cpi demo test test-fast fmt lint packages clean release deb test-bosh deny sim explore
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,16 @@ test: packages lint ## Everything that has to pass
 bench: packages build ## Measure the agent beside keepalived; writes docs/benchmarks.md (RUNS=15)
 	@$(CARGO) build --release --locked -p bench
 	@STANDFASTD=$(BIN)/standfastd STANDFAST=$(BIN)/standfast target/release/bench --runs $(or $(RUNS),15) --into docs/benchmarks.md
+
+SEEDS ?= 100000
+FROM ?= 0
+sim: ## Simulated histories of a LAN: SEEDS=100000 FROM=0
+	@echo "==> $(SEEDS) simulated histories from seed $(FROM)"
+	@$(CARGO) run -p vrrp-sim --release --locked -- --seeds $(SEEDS) --from $(FROM)
+
+explore: ## Every history of two and three routers (some minutes)
+	@echo "==> every history of small LANs"
+	@$(CARGO) run -p vrrp-sim --release --locked -- --explore
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all

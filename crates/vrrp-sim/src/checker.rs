@@ -82,8 +82,6 @@ struct Known {
     running: bool,
     halted: bool,
     yielded: bool,
-    /// It was Active for certain when it was told to hand over.
-    surely_yielded: bool,
     started: Instant,
     resumed: Instant,
     seen: Vec<Seen>,
@@ -102,7 +100,6 @@ impl Known {
             running: false,
             halted: false,
             yielded: false,
-            surely_yielded: false,
             started: now,
             resumed: now,
             seen: vec![Seen::default(); virtual_routers],
@@ -297,7 +294,6 @@ impl Checker {
             self.expected = None;
         }
         self.known[router].yielded = false;
-        self.known[router].surely_yielded = false;
     }
 
     pub(crate) fn advert_arrived(&mut self, router: usize, from: usize, ttl: u8, bytes: &[u8], now: Instant) {
@@ -313,10 +309,12 @@ impl Checker {
         let own = known.effective();
         let seen = &mut known.seen[read.virtual_router];
         if read.priority == 0 {
-            if seen.arrived.is_some_and(|a| a.from == from || now - a.at > a.interval * 13 / 10) {
+            // Who bears a lower priority for a while follows that one, and loses it.
+            let borne = !known.preempt_delay.is_zero();
+            if seen.arrived.is_some_and(|a| borne || a.from == from || now - a.at > a.interval * 13 / 10) {
                 seen.arrived = None;
             }
-        } else if read.priority >= own || !known.preempt || known.surely_yielded {
+        } else if read.priority >= own || !known.preempt || known.yielded {
             seen.arrived = Some(Arrived { at: now, from, interval: read.interval });
         }
     }
@@ -331,7 +329,6 @@ impl Checker {
         let known = &mut self.known[router];
         known.running = true;
         known.yielded = false;
-        known.surely_yielded = false;
         known.delta = 0;
         known.failed = false;
         known.started = now;
@@ -360,19 +357,15 @@ impl Checker {
 
     /// The process did as it was told.
     pub(crate) fn obeyed(&mut self, router: usize, input: &Input, now: Instant) {
-        let known = &self.known[router];
-        let recent = |last: Instant| now - last.max(known.resumed) <= known.interval + self.slack;
-        let advertising = known.seen.iter().any(|seen| seen.active && seen.advert.is_some_and(recent));
+        // What it sent in the same turn is known already: its release, if it was Active.
+        let released = self.known[router].seen.iter().any(|seen| seen.release == Some(now));
         match input {
             Input::Release { stop } => {
-                self.known[router].yielded |= advertising;
-                // Its release went out in the same turn.
-                let released = self.known[router].seen.iter().any(|seen| seen.release == Some(now));
-                self.known[router].surely_yielded |= released;
+                self.known[router].yielded |= released;
                 if *stop {
                     self.known[router].running = false;
                 }
-                if advertising && self.in_order {
+                if released && self.in_order {
                     let skew = self.quickest_skew_without(router, self.known[router].interval);
                     self.expected =
                         skew.map(|skew| Expected { from: router, until: now + skew + self.slack });
@@ -380,7 +373,6 @@ impl Checker {
             }
             Input::TakeBack => {
                 self.known[router].yielded = false;
-                self.known[router].surely_yielded = false;
             }
             Input::Tracking { delta, failed } => {
                 let known = &mut self.known[router];

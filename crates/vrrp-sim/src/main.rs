@@ -1,4 +1,4 @@
-//! Runs seeds of the simulated LAN, or shows one of them.
+//! Runs seeds of the simulated LAN, shows one of them, or explores every history of a small one.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a command line tool prints its findings")]
 
@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vrrp_sim::checker::Checked;
+use vrrp_sim::exploration::{Bounds, explore};
 
-const USAGE: &str = "usage: vrrp-sim [--seeds N] [--from S] | --seed S [--trace]";
+const USAGE: &str = "usage: vrrp-sim [--seeds N] [--from S] | --seed S [--trace] | --explore";
 
 fn main() -> ExitCode {
     let mut seeds = 2000_u64;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
             "--seeds" => number().map(|n| seeds = n),
             "--from" => number().map(|n| from = n),
             "--seed" => number().map(|n| one = Some(n)),
+            "--explore" => return explorations(),
             "--trace" => {
                 trace = true;
                 Some(())
@@ -37,6 +39,51 @@ fn main() -> ExitCode {
         Some(seed) => show(seed, trace),
         None => many(from, seeds),
     }
+}
+
+/// Larger bounds than the tests'.
+fn explorations() -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    let two = |priorities: &[u8], preempt, losses, partitions, pauses, handovers| Bounds {
+        priorities: priorities.to_vec(),
+        preempt,
+        losses,
+        partitions,
+        pauses,
+        handovers,
+        at_most: 4_000_000,
+    };
+    for bounds in [
+        two(&[192, 128], true, 2, 1, 0, 0),
+        two(&[192, 128], true, 2, 0, 1, 0),
+        two(&[192, 128], true, 2, 0, 0, 1),
+        two(&[192, 128], true, 1, 1, 1, 0),
+        two(&[128, 128], true, 2, 1, 0, 0),
+        two(&[128, 128], true, 2, 0, 1, 0),
+        two(&[192, 128], false, 2, 1, 0, 0),
+        two(&[192, 128], false, 2, 0, 1, 0),
+        two(&[255, 128], true, 2, 1, 0, 0),
+        two(&[192, 128, 64], true, 1, 0, 0, 0),
+        two(&[192, 128, 64], true, 0, 1, 0, 0),
+        two(&[192, 128, 64], true, 0, 0, 1, 0),
+        two(&[192, 128, 64], true, 0, 0, 0, 1),
+        two(&[128, 128, 128], true, 0, 1, 0, 0),
+    ] {
+        let started = Instant::now();
+        let explored = explore(&bounds);
+        let all = if explored.complete { "all" } else { "the first" };
+        println!(
+            "{bounds:?}\n  {all} {} states, {} steps, {:?}",
+            explored.states,
+            explored.steps,
+            started.elapsed()
+        );
+        if let Some((what, story)) = explored.violation {
+            println!("  {what} after\n{}", story.join("\n"));
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
 }
 
 fn show(seed: u64, trace: bool) -> ExitCode {
