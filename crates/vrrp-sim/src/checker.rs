@@ -458,7 +458,8 @@ impl Checker {
                 _ => None,
             };
             // A router that is not mended in time need not be replaced.
-            let outage = self.episode.as_ref().map(|e| e.mended - e.faults[0].0).unwrap_or_default();
+            let outage =
+                self.episode.as_ref().map(|e| e.mended.saturating_sub(e.faults[0].0)).unwrap_or_default();
             if let (Some(skew), Some(last)) = (cut_off, last)
                 && outage > self.settling
             {

@@ -5,7 +5,7 @@
 //! and before or after the receiver looks at its timers, or is lost. So many losses, one partition, one pause
 //! (its packets wait with their time of arrival) and one handover may come at any time and end at any time.
 //!
-//! What must hold, in every state: a started router is never in Initialize. Once for an Active_Down_Interval
+//! What must hold, in every state: a started router is never in Initialize. Once for an `Active_Down_Interval`
 //! and a round trip nothing was lost, parted or paused, at most one router is Active; after twice that, one
 //! is, and it is the one that outranks the others (unless it handed over).
 
@@ -25,10 +25,12 @@ use crate::scenario::{LINK, source};
 
 /// A quarter of the interval of one second.
 const QUARTER: Duration = Duration::from_millis(250);
-/// Quarters in the longest Active_Down_Interval: three intervals and a whole skew.
+/// Quarters in the longest `Active_Down_Interval`: three intervals and a whole skew.
 const SILENCE: u8 = 16;
 /// Quarters from an advert to the answer's arrival, and until a timer that a packet moved is looked at.
 const ROUND_TRIP: u8 = 4;
+/// Quarters that a pause may last: enough for a takeover meanwhile and for the stall to be noticed.
+const LONGEST_PAUSE: u8 = SILENCE + 6;
 
 /// What is explored.
 #[derive(Clone, Debug)]
@@ -99,6 +101,8 @@ struct Lan {
     sent: Vec<Message>,
     parted: bool,
     paused: Option<usize>,
+    /// Quarters that the pause has lasted.
+    paused_for: u8,
     /// For the paused one, with the time of arrival.
     waiting: Vec<(Instant, Message)>,
     losses: u8,
@@ -149,6 +153,7 @@ impl Lan {
             sent: Vec::new(),
             parted: false,
             paused: None,
+            paused_for: 0,
             waiting: Vec::new(),
             losses: bounds.losses,
             partitions: bounds.partitions,
@@ -177,7 +182,7 @@ impl Lan {
                 }
             }
             (&self.looked, &self.arriving, &self.sent).hash(&mut hasher);
-            (self.parted, self.paused).hash(&mut hasher);
+            (self.parted, self.paused, self.paused_for).hash(&mut hasher);
             for (at, message) in &self.waiting {
                 (self.now - *at, message).hash(&mut hasher);
             }
@@ -243,7 +248,9 @@ impl Lan {
             return steps;
         }
         // Between two quarters, what is done to the LAN.
-        steps.push(Step::Quarter);
+        if self.paused_for < LONGEST_PAUSE {
+            steps.push(Step::Quarter);
+        }
         if self.parted {
             steps.push(Step::Part(false));
         } else if self.partitions > 0 {
@@ -291,6 +298,7 @@ impl Lan {
                 self.looked.fill(false);
                 self.arriving = core::mem::take(&mut self.sent);
                 self.arriving.sort();
+                self.paused_for += u8::from(self.paused.is_some());
                 let disturbed = self.parted || self.paused.is_some();
                 self.calm =
                     if disturbed { 0 } else { self.calm.saturating_add(1).min(2 * SILENCE + 2 * ROUND_TRIP) };
@@ -307,6 +315,7 @@ impl Lan {
             }
             Step::Pause(None) => {
                 self.paused = None;
+                self.paused_for = 0;
                 self.calm = 0;
                 // Receive before time.
                 for (at, message) in core::mem::take(&mut self.waiting) {

@@ -1,4 +1,4 @@
-//! Numbers from a seed: SplitMix64, the same on every machine and for ever, so that a seed stays a finding.
+//! Numbers from a seed: `SplitMix64`, the same on every machine and for ever, so that a seed stays a finding.
 
 use core::time::Duration;
 

@@ -146,7 +146,7 @@ impl Scenario {
             })
             .collect();
         let mut scenario = Self { seed, routers, virtual_routers, episodes: Vec::new() };
-        for _ in 0..1 + random.index(4) {
+        for _ in 0..=random.index(4) {
             let episode = scenario.episode(&mut random);
             scenario.episodes.push(episode);
         }
@@ -182,7 +182,7 @@ impl Scenario {
             return Episode { faults: vec![(delay, fault)], mended: delay + mended };
         }
         let length = interval * 20;
-        let faults = (0..1 + random.below(5))
+        let faults = (0..=random.below(5))
             .map(|_| {
                 let router = random.index(self.routers.len());
                 let fault = match random.below(12) {
@@ -243,7 +243,7 @@ impl Scenario {
     }
 
     /// When a connected LAN in which nothing happens must be in order, at the latest: a stalled Backup listens
-    /// for an Active_Down_Interval and takes over after another, a better one preempts it after its delay and
+    /// for an `Active_Down_Interval` and takes over after another, a better one preempts it after its delay and
     /// a third; a handover to nobody ends; a refresh has reached the client.
     pub fn settling_time(&self) -> Duration {
         let silence = self.longest_interval() * 3 + self.longest_skew();

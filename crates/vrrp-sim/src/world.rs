@@ -91,7 +91,7 @@ macro_rules! say {
     ($world:expr, $($text:tt)*) => {
         if $world.trace.is_some() {
             let line = format!($($text)*);
-            $world.note(line);
+            $world.note(&line);
         }
     };
 }
@@ -144,7 +144,7 @@ impl World {
                     plan.latency,
                     plan.kernel
                 );
-                self.note(line);
+                self.note(&line);
             }
         }
         let settled = self.scenario.longest_interval() * 2 + self.scenario.settling_time();
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: &str) {
         let millis = (self.now - (Instant::ZERO + Duration::from_hours(1))).as_secs_f64() * 1000.0;
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{millis:12.3} ms  {line}"));

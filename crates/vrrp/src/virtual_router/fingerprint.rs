@@ -18,7 +18,8 @@ impl VirtualRouter {
         (self.active, self.active_priority.get()).hash(hasher);
         self.active_interval.duration().hash(hasher);
         for deadline in self.timers.deadlines() {
-            (deadline.map(|at| at - now)).hash(hasher);
+            // Also how late it is, which decides whether it stalled.
+            deadline.map(|at| at.as_nanos().wrapping_sub(now.as_nanos())).hash(hasher);
         }
         // Only whether they are older than so and so long is ever asked.
         let age = |at: Option<Instant>, most| at.map(|at| (now - at).min(most));
