@@ -94,3 +94,28 @@ fn limits(connection: &ConnectionOptions) -> Limits {
     }
     limits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reference §3.5, place 5: the Go CPI parsed `-caCert` and did not use it.
+    #[test]
+    fn place_05_the_file_of_the_command_line_is_used_unless_the_configuration_says_more() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let nothing = ConnectionOptions::default();
+        assert_eq!(
+            trust(&nothing, Some(path)),
+            Trust::System,
+            "the template renders an empty file without a CA"
+        );
+        std::fs::write(path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert_eq!(trust(&nothing, Some(path)), Trust::File(path.to_owned()));
+        assert_eq!(trust(&nothing, Some(Path::new("/nonexistent"))), Trust::System);
+        let own = ConnectionOptions { ca_cert: Some("PEM".into()), ..ConnectionOptions::default() };
+        assert_eq!(trust(&own, Some(path)), Trust::Pem("PEM".into()), "a multi-CPI brings its own");
+        let unchecked = ConnectionOptions { verify_peer: Some(false), ..own };
+        assert_eq!(trust(&unchecked, Some(path)), Trust::Anyone);
+    }
+}

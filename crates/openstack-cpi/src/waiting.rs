@@ -11,6 +11,9 @@ const SHORTEST: Duration = Duration::from_millis(300);
 /// and asks some 30 times.
 const PART: u32 = 16;
 
+/// What is being undone gets at least so long, however impatient the configuration is.
+const FOR_UNDOING: Duration = Duration::from_secs(120);
+
 /// The next pause. `longest` is the configured `wait_resource_poll_interval`.
 pub fn pause(waited: Duration, longest: Duration) -> Duration {
     (waited / PART).max(SHORTEST).min(longest.max(Duration::from_millis(10)))
@@ -57,7 +60,8 @@ pub struct Wait<'a> {
 impl Wait<'_> {
     /// Looks until the state is reached, or the configured time is over.
     pub fn run(&self, mut look: impl FnMut() -> Result<State>) -> Result<()> {
-        let (timeout, longest) = (self.cloud.config.state_timeout, self.cloud.config.poll_interval);
+        let (configured, longest) = (self.cloud.config.state_timeout, self.cloud.config.poll_interval);
+        let timeout = if self.is_interruptible { configured } else { configured.max(FOR_UNDOING) };
         let began = Instant::now();
         loop {
             match look()? {

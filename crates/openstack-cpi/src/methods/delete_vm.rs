@@ -1,7 +1,7 @@
 //! delete_vm: the server, its ports, its pool memberships, its registry settings. A server that is gone may have
 //! left all of these behind but itself.
 
-use openstack::network::Port;
+use openstack::network::{Port, PortUpdate};
 use openstack::{OrNone, Query};
 use serde_json::Value;
 
@@ -27,12 +27,13 @@ pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> 
         return Ok(Value::Null);
     };
     let mut errors = Errors::default();
+    let ports = without_reservations(cloud, ports)?;
     let memberships = load_balancer::memberships_in(&server.metadata);
     let leaving = memberships.iter().map(|membership| load_balancer::leave(cloud, membership));
     errors.collect("Removing lbaas pool memberships", leaving.collect::<Result<Vec<()>>>());
     cloud.ask(|client| client.compute().delete_server(id))?;
     errors.collect("Wait for server deletion", cloud.wait_for_server_gone(id, true));
-    errors.collect("Removing ports", delete_ports(cloud, &deletable(cloud, ports)));
+    errors.collect("Removing ports", delete_ports(cloud, &ports));
     if let Some(registry) = cloud.config.registry.as_ref().filter(|_| !cloud.is_registry_less()) {
         let key = server.metadata.get(REGISTRY_KEY).unwrap_or(&server.name);
         errors.collect("Deleting registry settings", RegistryClient::new(registry).delete(key));
@@ -47,7 +48,7 @@ fn clear_after(cloud: &Cloud, id: &str, bound: Vec<Port>) -> Result<()> {
     let tagged = cloud.ask(|client| client.network().ports(&Query::new().filter("tags", tags)))?;
     // A port that another server uses by now is not ours to clear.
     let tagged = tagged.into_iter().filter(|port| ownership::is_ours(port) && ownership::is_unused(port));
-    let bound = deletable(cloud, bound).into_iter().filter(ownership::is_ours);
+    let bound = bound.into_iter().filter(ownership::is_ours);
     let mut ports: Vec<Port> = bound.chain(tagged).collect();
     ports.dedup_by(|a, b| a.id == b.id);
     delete_ports(cloud, &ports)?;
@@ -60,16 +61,19 @@ fn clear_after(cloud: &Cloud, id: &str, bound: Vec<Port>) -> Result<()> {
     Ok(())
 }
 
-/// The ports of a server go with it, as they always did; but never one that reserves an address.
-fn deletable(cloud: &Cloud, ports: Vec<Port>) -> Vec<Port> {
+/// The ports of a server go with it, as they always did; but never one that reserves an address and was bound to
+/// the server by hand. Nova itself would delete that one: it is unbound first.
+fn without_reservations(cloud: &Cloud, ports: Vec<Port>) -> Result<Vec<Port>> {
     let (reserved, deletable): (Vec<Port>, Vec<Port>) =
         ports.into_iter().partition(ownership::is_reservation);
     for port in reserved {
         cloud
             .progress
             .warn(format_args!("port {} ('{}') reserves an address; it is kept", port.id, port.name));
+        let unbound = PortUpdate { device_id: Some(String::new()), ..PortUpdate::default() };
+        cloud.ask(|client| client.network().update_port(&port.id, &unbound, None))?;
     }
-    deletable
+    Ok(deletable)
 }
 
 fn delete_ports(cloud: &Cloud, ports: &[Port]) -> Result<()> {

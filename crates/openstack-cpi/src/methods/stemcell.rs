@@ -25,13 +25,12 @@ pub(super) fn image_id(cid: &str) -> &str {
 
 /// Makes an image, or finds the one of a light stemcell.
 pub(super) fn create(cloud: &Cloud, arguments: &Arguments<'_>, warnings: &Warnings) -> Result<Value> {
-    let archive = arguments.string(0, "image_path")?;
     let properties = StemcellProperties::read(arguments.value(1), warnings).map_err(CpiError::argument)?;
     let env = Some(arguments.value(2)).filter(|env| !env.is_null());
     let tags = tags(env).map_err(CpiError::argument)?;
     match &properties.image_id {
         Some(id) => light(cloud, id),
-        None => heavy(cloud, Path::new(archive), &properties, tags),
+        None => heavy(cloud, Path::new(arguments.string(0, "image_path")?), &properties, tags),
     }
 }
 

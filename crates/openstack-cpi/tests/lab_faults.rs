@@ -1,0 +1,252 @@
+//! What a real cloud cannot be made to do on demand, by a proxy before the real services: errors in the middle of a
+//! call, lost answers, rate limits, quotas, a signal. Nothing may be left behind, no reserved port touched.
+
+mod driver;
+
+use std::time::Duration;
+
+use driver::lab::Lab;
+use driver::{Answer, Request, start};
+use fault_proxy::{Fault, Rule, When};
+use serde_json::{Value, json};
+
+/// The call that the faults are for: one manual network, one pair.
+fn create_vm(lab: &Lab, vip: &str) -> Request {
+    Request::new("create_vm", lab.vm(json!({"allowed_address_pairs": vip}), lab.manual(&lab.free_ip())))
+}
+
+/// A server that is not up in two seconds: every call ends in an error, and has a server to remove.
+fn impatient() -> Value {
+    json!({"state_timeout": 2})
+}
+
+#[test]
+fn a_fault_at_every_request_of_create_vm_leaves_nothing_behind() {
+    let Some(lab) = Lab::open("sweep") else { return };
+    let vip = lab.free_ip();
+    let reserved = lab.reserve(&vip);
+    let before = lab.inventory();
+    let answer = lab.call_with(impatient(), &create_vm(&lab, &vip), Vec::new());
+    let (kind, message, ok_to_retry) = answer.error();
+    assert_eq!((kind, ok_to_retry), ("Bosh::Clouds::VMCreationFailed", true), "{message}");
+    assert!(message.starts_with("Timed out waiting for Server `"), "{message}");
+    assert_eq!(lab.inventory(), before);
+    // The last requests are those of the undoing: they are hit as well.
+    let requests = lab.requests().len() as u64;
+    assert!(requests >= 10, "{requests}");
+    for number in 1..=requests {
+        for (name, when, fault) in
+            [("500 before", When::Before, Fault::answer(500)), ("answer lost", When::After, Fault::drop())]
+        {
+            let fault = Rule::at(number).when(when).fault(fault).times(1);
+            let answer = lab.call_with(impatient(), &create_vm(&lab, &vip), vec![fault]);
+            assert_eq!(
+                lab.inventory(),
+                before,
+                "{name} at request {number}\n{}\n{}",
+                answer.json,
+                answer.stderr
+            );
+            let port = lab.client.network().port(&reserved.id).expect("the reserved port stands");
+            assert_eq!(port.revision_number, reserved.revision_number, "and nobody touched it");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_fails_for_good_leaves_nothing_behind() {
+    let Some(lab) = Lab::open("outage") else { return };
+    let vip = lab.free_ip();
+    lab.reserve(&vip);
+    let before = lab.inventory();
+    for (method, path) in [
+        ("POST", "/v2.0/ports$"),
+        ("POST", "/servers$"),
+        ("PUT", "/tags$"),
+        ("GET", "/v2/images/"),
+        ("GET", "/flavors/detail"),
+    ] {
+        let fault = Rule::on(method, path).fault(Fault::answer(500));
+        let answer = lab.call_with(impatient(), &create_vm(&lab, &vip), vec![fault]);
+        let (_, message, _) = answer.error();
+        assert!(!message.contains("by hand"), "{message}");
+        assert_eq!(lab.inventory(), before, "{method} {path}: {message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_removed_is_named() {
+    let Some(lab) = Lab::open("stuck") else { return };
+    let vip = lab.free_ip();
+    lab.reserve(&vip);
+    let fault = Rule::on("DELETE", "/v2.0/ports/").fault(Fault::answer(403));
+    let answer = lab.call_with(impatient(), &create_vm(&lab, &vip), vec![fault]);
+    let (_, message, _) = answer.error();
+    assert!(message.contains("\nCould not be removed and has to be by hand: port "), "{message}");
+}
+
+#[test]
+fn lost_answers_do_not_make_a_second_port_or_server() {
+    let Some(lab) = Lab::open("lost") else { return };
+    let vip = lab.free_ip();
+    lab.reserve(&vip);
+    let before = lab.inventory();
+    let faults = vec![
+        Rule::on("POST", "/v2.0/ports$").when(When::After).fault(Fault::drop()).times(1),
+        Rule::on("POST", "/servers$").when(When::After).fault(Fault::answer(504)).times(1),
+    ];
+    let answer = lab.call_with(json!({}), &create_vm(&lab, &vip), faults);
+    let vm = answer.result()[0].as_str().unwrap();
+    assert_eq!(lab.requests().iter().filter(|request| request.fault.is_some()).count(), 2);
+    assert_eq!(lab.inventory().len(), before.len() + 2, "one server, one port");
+    assert_eq!(lab.ports_of(vm).len(), 1);
+    lab.call("delete_vm", json!([vm])).result();
+    assert_eq!(lab.inventory(), before);
+}
+
+#[test]
+fn a_timeout_after_the_server_was_made_finds_it() {
+    let Some(lab) = Lab::open("timeout") else { return };
+    let vip = lab.free_ip();
+    lab.reserve(&vip);
+    let before = lab.inventory();
+    let options = json!({"connection_options": {"proxy": lab.proxy.url(), "read_timeout": 20}});
+    let slow = Fault::delay(Duration::from_secs(25));
+    let faults = vec![Rule::on("POST", "/servers$").when(When::After).fault(slow).times(1)];
+    let answer = lab.call_with(options, &create_vm(&lab, &vip), faults);
+    let vm = answer.result()[0].as_str().unwrap();
+    assert_eq!(lab.inventory().len(), before.len() + 2, "one server, one port");
+    lab.call("delete_vm", json!([vm])).result();
+    assert_eq!(lab.inventory(), before);
+}
+
+#[test]
+fn rate_limits_are_waited_out_and_quotas_are_not() {
+    let Some(lab) = Lab::open("limits") else { return };
+    let before = lab.inventory();
+    let limited = Rule::on("POST", "/volumes$").fault(Fault::answer(429).header("Retry-After", "1")).times(2);
+    let request = Request::new("create_disk", json!([1024, {}]));
+    let answer = lab.call_with(json!({}), &request, vec![limited]);
+    let disk = answer.result().as_str().unwrap().to_owned();
+    assert_eq!(lab.requests().iter().filter(|request| request.status == Some(429)).count(), 2);
+    lab.call("delete_disk", json!([disk])).result();
+
+    let body = r#"{"overLimit": {"code": 413, "message": "VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed gigabytes quota."}}"#;
+    let quota = Rule::on("POST", "/volumes$").fault(Fault::answer(413).body(body));
+    let answer = lab.call_with(json!({}), &request, vec![quota]);
+    let (kind, message, ok_to_retry) = answer.error();
+    assert_eq!((kind, ok_to_retry), ("Bosh::Clouds::NoDiskSpace", false), "{message}");
+    assert_eq!(
+        lab.requests()
+            .iter()
+            .filter(|request| request.method == "POST" && request.url.ends_with("/volumes"))
+            .count(),
+        1
+    );
+
+    let body = r#"{"forbidden": {"code": 403, "message": "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances"}}"#;
+    let quota = Rule::on("POST", "/servers$").fault(Fault::answer(403).body(body));
+    let vip = lab.free_ip();
+    let reserved = lab.reserve(&vip);
+    let answer = lab.call_with(json!({}), &create_vm(&lab, &vip), vec![quota]);
+    let message = answer.cloud_error();
+    assert!(message.starts_with("OpenStack API Forbidden Nova POST "), "{message}");
+    assert!(message.contains("Quota exceeded for instances"), "{message}");
+    lab.client.network().delete_port(&reserved.id).unwrap();
+    assert_eq!(lab.inventory(), before);
+}
+
+#[test]
+fn disks_and_snapshots_leave_nothing_behind() {
+    let Some(lab) = Lab::open("disk-faults") else { return };
+    let before = lab.inventory();
+    let request = Request::new("create_disk", json!([1024, {}]));
+    for rule in [
+        Rule::on("POST", "/volumes$").fault(Fault::answer(500)),
+        Rule::on("POST", "/volumes$").when(When::After).fault(Fault::drop()).times(6),
+        Rule::on("GET", "/volumes/[0-9a-f-]{36}$").fault(Fault::answer(403)).times(1),
+    ] {
+        let answer = lab.call_with(json!({}), &request, vec![rule.clone()]);
+        if let Some(disk) = answer.json["result"].as_str() {
+            lab.call("delete_disk", json!([disk])).result();
+        }
+        assert_eq!(lab.inventory(), before, "{rule:?}\n{}", answer.stderr);
+    }
+}
+
+#[test]
+fn a_half_made_image_is_removed() {
+    let Some(lab) = Lab::open("image-faults") else { return };
+    let before = lab.inventory();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    let encoder =
+        flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(encoder);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(1 << 20);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, "root.img", std::io::Read::take(std::io::repeat(7), 1 << 20)).unwrap();
+    tar.into_inner().unwrap().finish().unwrap();
+    let properties = json!({"name": "s", "version": "1", "disk_format": "raw", "container_format": "bare"});
+    let request = Request::new("create_stemcell", json!([path, properties]));
+    for rule in [
+        Rule::on("POST", "/v2/images$").fault(Fault::answer(500)),
+        Rule::on("PUT", "/file$").fault(Fault::answer(500)),
+        Rule::on("PUT", "/file$").fault(Fault::drop()),
+        Rule::on("PUT", "/file$").when(When::After).fault(Fault::drop()),
+        Rule::on("GET", "/v2/images/").fault(Fault::answer(403)),
+    ] {
+        let answer = lab.call_with(json!({}), &request, vec![rule.clone()]);
+        answer.error();
+        assert_eq!(lab.inventory(), before, "{rule:?}\n{}", answer.stderr);
+    }
+    // A lost answer to the POST: the image is found by the id that we chose.
+    let lost = Rule::on("POST", "/v2/images$").when(When::After).fault(Fault::drop()).times(1);
+    let answer = lab.call_with(json!({}), &request, vec![lost]);
+    lab.call("delete_stemcell", json!([answer.result()])).result();
+    assert_eq!(lab.inventory(), before);
+}
+
+#[test]
+fn sigterm_during_a_call_undoes_and_answers() {
+    let Some(lab) = Lab::open("sigterm") else { return };
+    let vip = lab.free_ip();
+    let reserved = lab.reserve(&vip);
+    let before = lab.inventory();
+    lab.proxy.set_rules(Vec::new());
+    let config = lab.config_with(json!({}));
+    let child = start(&["--config", config.path.to_str().unwrap()], &create_vm(&lab, &vip).text());
+    let is_asked_for = || {
+        lab.requests().iter().any(|request| {
+            request.method == "POST" && request.url.ends_with("/servers") && request.status == Some(202)
+        })
+    };
+    while !is_asked_for() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let answer = Answer::of(&child.wait_with_output().unwrap());
+    assert_eq!(answer.cloud_error(), "The call was interrupted by SIGTERM; what it had made was removed");
+    assert_eq!(lab.inventory(), before);
+    assert!(lab.client.network().port(&reserved.id).is_ok());
+}
+
+#[test]
+fn expired_credentials_and_a_missing_service_are_named() {
+    let Some(lab) = Lab::open("names") else { return };
+    let request = Request::new("has_vm", json!(["some"]));
+    let answer = lab.call_with(json!({"api_key": "wrong-and-secret"}), &request, Vec::new());
+    let message = answer.cloud_error();
+    assert!(
+        message.starts_with("Unable to connect to the OpenStack Keystone API http://127.0.0.1:5000\n"),
+        "{message}"
+    );
+    assert!(message.contains("The credentials are refused or expired"), "{message}");
+    assert!(!format!("{}{}", answer.json, answer.stderr).contains("wrong-and-secret"));
+    let answer = lab.call_with(json!({"region": "RegionTwo"}), &request, Vec::new());
+    let message = answer.cloud_error();
+    assert!(message.starts_with("Unable to connect to the OpenStack Compute Service API: "), "{message}");
+    assert!(message.contains("RegionTwo") && message.contains("Check region and endpoint_type"), "{message}");
+}
