@@ -53,6 +53,7 @@ mod retry;
 pub mod secret;
 mod service;
 mod tls;
+mod tls_connection;
 mod transport;
 pub mod volume;
 

@@ -3,7 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::config::Trust;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,30 +23,153 @@ const SYSTEM_STORES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The settings of the agents that speak TLS.
-pub(crate) fn configuration(trust: &Trust) -> Result<TlsConfig> {
-    let builder = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    let roots = match trust {
-        Trust::Anyone => return Ok(builder.disable_verification(true).root_certs(no_roots()).build()),
-        Trust::Pem(text) => certificates(text.as_bytes(), "the CA certificate text")?,
+/// The settings of the connections that speak TLS. Reads the certificates.
+pub(crate) fn configuration(trust: &Trust) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (roots, named) = match trust {
+        Trust::Anyone => (Vec::new(), Named::No),
+        Trust::Pem(text) => (certificates(text.as_bytes(), "the CA certificate text")?, Named::Yes),
         Trust::File(path) => {
             let text = std::fs::read(path).map_err(|error| {
                 Error::new(ErrorKind::Config, format!("cannot read the CA file {}: {error}", path.display()))
             })?;
-            certificates(&text, &path.display().to_string())?
+            (certificates(&text, &path.display().to_string())?, Named::Yes)
         }
-        Trust::System => system_store()?,
+        Trust::System => (system_store()?, Named::No),
     };
-    Ok(builder.root_certs(RootCerts::new_with_certs(&roots)).build())
+    let verifier: Arc<dyn ServerCertVerifier> = if *trust == Trust::Anyone {
+        Arc::new(Unverified(Arc::clone(&provider)))
+    } else {
+        let mut store = RootCertStore::empty();
+        let (usable, _) = store.add_parsable_certificates(roots.iter().cloned());
+        if usable == 0 {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "none of the CA certificates can be read: are they X.509?",
+            ));
+        }
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Config, format!("the CA certificates cannot be used: {error}"))
+            })?;
+        match named {
+            Named::Yes => Arc::new(OwnCertificate { chain, named: roots }),
+            Named::No => chain,
+        }
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(ErrorKind::Config, format!("TLS cannot be set up: {error}")))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
-fn no_roots() -> RootCerts {
-    RootCerts::new_with_certs(&[])
+/// Whether the operator named the certificates one by one.
+#[derive(Clone, Copy)]
+enum Named {
+    Yes,
+    No,
 }
 
-fn system_store() -> Result<Vec<Certificate<'static>>> {
+/// Believes chains as usual, and besides a server that shows the very certificate that the operator named as CA:
+/// `openssl req -x509` makes such ones, many small clouds run on them, and OpenSSL's clients take them.
+#[derive(Debug)]
+struct OwnCertificate {
+    chain: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for OwnCertificate {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        match self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            // Its dates were looked at before this was found.
+            Err(error) if is_ca_itself(&error) && self.named.iter().any(|named| named == end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// `ssl_verify_peer: false`.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whether a server was refused because it shows a CA's certificate as its own.
+fn is_ca_itself(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(other))
+        if matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity)))
+}
+
+fn system_store() -> Result<Vec<CertificateDer<'static>>> {
     for path in SYSTEM_STORES {
         if let Ok(text) = std::fs::read(path) {
             return certificates(&text, path);
@@ -55,20 +184,11 @@ fn system_store() -> Result<Vec<Certificate<'static>>> {
     ))
 }
 
-fn certificates(pem: &[u8], place: &str) -> Result<Vec<Certificate<'static>>> {
-    let mut certificates = Vec::new();
-    for item in parse_pem(pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(error) => {
-                return Err(Error::new(
-                    ErrorKind::Config,
-                    format!("{place} holds a broken PEM block: {error}"),
-                ));
-            }
-        }
-    }
+fn certificates(pem: &[u8], place: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates =
+        CertificateDer::pem_slice_iter(pem).collect::<std::result::Result<Vec<_>, _>>().map_err(|error| {
+            Error::new(ErrorKind::Config, format!("{place} holds a broken PEM block: {error}"))
+        })?;
     if certificates.is_empty() {
         return Err(Error::new(
             ErrorKind::Config,
@@ -97,10 +217,8 @@ pub(crate) fn explain_error(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => "ask it by a name that its certificate holds",
-        rustls::Error::InvalidCertificate(Certificate::Other(other))
-            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
-        {
-            "the server shows a CA certificate as its own: issue it one with basicConstraints CA:FALSE"
+        error if is_ca_itself(error) => {
+            "the server shows a CA's certificate as its own: name that very certificate as the CA, or issue the server one with basicConstraints CA:FALSE"
         }
         rustls::Error::InvalidMessage(_) => "does that port speak TLS at all? try http:// in the URL",
         _ => return error.to_string(),

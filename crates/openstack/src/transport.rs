@@ -8,7 +8,7 @@ use std::time::Duration;
 use ureq::http::header::{HeaderName, HeaderValue};
 use ureq::http::{HeaderMap, Uri};
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, DefaultConnector, TcpConnector};
 use ureq::{Agent, AsSendBody, SendBody};
 
 use crate::config::{Config, Limits};
@@ -17,6 +17,7 @@ use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::proxy::without_credentials;
 use crate::request::{Body, Method};
 use crate::tls;
+use crate::tls_connection::TlsConnector;
 
 /// The largest JSON answer that is read.
 const LARGEST_ANSWER: u64 = 64 << 20;
@@ -195,9 +196,12 @@ fn plain_agent(config: &Config) -> Agent {
 
 fn tls_agent(config: &Config, proxy: Option<&str>) -> Result<Agent> {
     let proxy = proxy.map(tunnel).transpose()?;
-    let configuration =
-        configuration(config).tls_config(tls::configuration(&config.trust)?).proxy(proxy).build();
-    Ok(Agent::with_parts(configuration, Phase(DefaultConnector::default()), LiteralResolver::default()))
+    let connector =
+        ().chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(TlsConnector(tls::configuration(&config.trust)?));
+    let configuration = configuration(config).proxy(proxy).build();
+    Ok(Agent::with_parts(configuration, Phase(connector), LiteralResolver::default()))
 }
 
 fn tunnel(url: &str) -> Result<ureq::Proxy> {
@@ -285,9 +289,6 @@ impl Place<'_> {
                 }
                 None => (ErrorKind::Connection, format!("the connection to {self} broke: {error}")),
             },
-            ureq::Error::Rustls(error) => {
-                (ErrorKind::Tls, format!("TLS with {self} failed: {}", tls::explain_error(error)))
-            }
             ureq::Error::Tls(reason) => (ErrorKind::Tls, format!("TLS with {self} failed: {reason}")),
             ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => (ErrorKind::Config, format!("{error}")),
             ureq::Error::BodyExceedsLimit(limit) => (

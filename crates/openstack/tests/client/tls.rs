@@ -27,8 +27,19 @@ impl Drop for Folder {
     }
 }
 
+/// Whether a certificate may sign others; `openssl req -x509` makes it a CA unless told otherwise.
+#[derive(Clone, Copy)]
+enum Kind {
+    Server,
+    Ca,
+}
+
 /// A self-signed certificate for an address or a name, and its key.
-fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+fn certificate(folder: &Path, name: &str, kind: Kind) -> (PathBuf, PathBuf) {
+    let constraints = match kind {
+        Kind::Server => "basicConstraints=critical,CA:FALSE",
+        Kind::Ca => "basicConstraints=critical,CA:TRUE",
+    };
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let output = Command::new("openssl")
         .args([
@@ -43,7 +54,7 @@ fn certificate(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
             "2",
         ])
         .args(["-subj", "/CN=stand-in", "-addext", &format!("subjectAltName={name}")])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", constraints])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
@@ -101,7 +112,7 @@ fn session(url: &str, trust: Trust) -> openstack::Result<String> {
 #[test]
 fn a_ca_is_taken_from_a_file_or_as_text_and_nobody_else_is_believed() {
     let folder = Folder::new("ca");
-    let (certificate, key) = certificate(&folder.0, "IP:127.0.0.1");
+    let (certificate, key) = certificate(&folder.0, "IP:127.0.0.1", Kind::Server);
     let url = keystone(&certificate, &key);
     let text = std::fs::read_to_string(&certificate).unwrap();
     assert_eq!(session(&url, Trust::File(certificate)).unwrap(), "u");
@@ -119,7 +130,7 @@ fn a_ca_is_taken_from_a_file_or_as_text_and_nobody_else_is_believed() {
 #[test]
 fn a_certificate_for_another_name_is_refused_with_a_mend() {
     let folder = Folder::new("name");
-    let (certificate, key) = certificate(&folder.0, "DNS:keystone.example");
+    let (certificate, key) = certificate(&folder.0, "DNS:keystone.example", Kind::Server);
     let url = keystone(&certificate, &key);
     let error = session(&url, Trust::File(certificate)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
@@ -130,7 +141,7 @@ fn a_certificate_for_another_name_is_refused_with_a_mend() {
 #[test]
 fn plain_http_where_tls_was_expected_is_told() {
     let folder = Folder::new("plain");
-    let (certificate, _) = certificate(&folder.0, "IP:127.0.0.1");
+    let (certificate, _) = certificate(&folder.0, "IP:127.0.0.1", Kind::Server);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -141,4 +152,23 @@ fn plain_http_where_tls_was_expected_is_told() {
     let error = session(&url, Trust::File(certificate)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
     assert!(error.message().contains("try http://"), "{error}");
+}
+
+#[test]
+fn a_server_that_shows_the_named_ca_as_its_own_is_believed_as_openssl_does_but_not_under_another_name() {
+    let folder = Folder::new("own-ca");
+    let (ours, key) = certificate(&folder.0, "IP:127.0.0.1", Kind::Ca);
+    let url = keystone(&ours, &key);
+    assert_eq!(session(&url, Trust::File(ours)).unwrap(), "u");
+
+    let other = Folder::new("other-ca");
+    let (foreign, _) = certificate(&other.0, "IP:127.0.0.1", Kind::Ca);
+    let error = session(&url, Trust::File(foreign)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "another CA: {error}");
+
+    let named = Folder::new("named-ca");
+    let (elsewhere, key) = certificate(&named.0, "DNS:keystone.example", Kind::Ca);
+    let url = keystone(&elsewhere, &key);
+    let error = session(&url, Trust::File(elsewhere)).unwrap_err();
+    assert!(error.message().contains("ask it by a name"), "{error}");
 }
