@@ -267,7 +267,7 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
         addresses: instance.addresses.iter().map(|a| a.address).collect(),
         transport,
         checksum: instance.checksum,
-        checksum_fixed: false,
+        checksum_fixed: instance.checksum_fixed,
         authentication: instance.authentication,
         announcements: AnnouncementSchedule {
             repeat: garp.repeat.unwrap_or(default.repeat),

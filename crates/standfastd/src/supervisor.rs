@@ -212,6 +212,9 @@ pub(crate) fn run(
         }
     }
     supervisor.read(&mailboxes);
+    if !supervisor.quiescent {
+        supervisor.withdraw_all();
+    }
     supervisor.tracking = None;
     supervisor.notifications.hooks.finish(HOOKS_AT_MOST);
     supervisor.protocol.send(Command::Quit);
@@ -331,7 +334,9 @@ impl Supervisor<'_> {
         let Some(running) = found else { return };
         let (severity, kind, text) = narrate::narrate(event, &running.planned.config);
         let name = running.planned.config.name.clone();
-        if let Some(word) = Word::of(event) {
+        // One that leaves has been told of already.
+        let leaves = self.leaving.contains_key(&vr);
+        if let Some(word) = Word::of(event).filter(|_| !leaves) {
             let (priority, hooks) = (running.planned.config.priority.get(), running.planned.hooks.clone());
             self.notifications.tell(&name, word, priority, &hooks, &self.plan.groups);
         }
@@ -354,6 +359,15 @@ impl Supervisor<'_> {
     }
 
     // ---- The end ----
+
+    /// Nobody came in time: what is still here goes.
+    fn withdraw_all(&self) {
+        journal::warning("nobody took over in time; the addresses are removed");
+        let leaving = self.leaving.keys().copied();
+        for vr in self.running.values().map(|running| running.index).chain(leaving) {
+            self.tell_kernel(KernelRequest::Forget { vr });
+        }
+    }
 
     fn release_all(&mut self) {
         if self.line.keep_addresses {

@@ -216,7 +216,7 @@ mod tests {
     fn spec(script: &str) -> ScriptSpec {
         ScriptSpec {
             command: ["sh", "-c", script].map(str::to_owned).to_vec(),
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             timeout: Duration::from_millis(300),
             rise: 1,
             fall: 1,

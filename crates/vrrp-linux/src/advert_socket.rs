@@ -17,8 +17,9 @@ const BATCH: usize = 32;
 const DATAGRAM_MAX: usize = vrrp::advertisement::MAX_LEN + 60;
 /// Room for packet info, TTL, timestamp and drop counter.
 const CONTROL_MAX: usize = 256;
-/// What the kernel may queue while we do not run: some thousand adverts.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// What the kernel may queue while we do not run: a third of a second of 100 000 packets/s, lest a flood pushes
+/// adverts out. It is taken only while something is queued.
+const RECEIVE_BUFFER: usize = 16 << 20;
 /// Internetwork control (RFC 791), as routers mark it.
 const TRAFFIC_CLASS: u32 = 0xc0;
 
