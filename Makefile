@@ -99,3 +99,22 @@ lab-status: ## Which lab is up, and what of it is not ready
 
 lab-test: lab lab-ovn ## Prove both labs: enforcement, virtual ports, two hypervisors, volumes, load balancers
 	@lab/test
+
+.PHONY: story test-lab
+# BACKEND=ovn takes the other lab.
+BACKEND ?= lb
+IN_LAB = LAB_INSTANCE=$(BACKEND) lab/exec env STANDFAST_LAB_CLOUDS=$(CURDIR)/lab/.state/$(BACKEND)/clouds.yaml \
+  STANDFAST_LAB_CPI_CONFIG=$(CURDIR)/lab/.state/$(BACKEND)/cpi.json
+
+story: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## The whole page on the lab: reserve, create, fail over, and what goes wrong (BACKEND=lb or ovn)
+	@echo "==> the story, back-end $(BACKEND)"
+	@$(CARGO) build --locked -q -p story -p standfast -p standfastd -p openstack-cpi
+	@$(IN_LAB) target/debug/story target/debug
+
+test-lab: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## What has to pass on a real OpenStack: client, CPI, doctor, story
+	@echo "==> tests on the lab, back-end $(BACKEND)"
+	@$(CARGO) test --locked -q --no-run -p openstack -p openstack-cpi -p standfast
+	@$(IN_LAB) $(CARGO) test --locked -p openstack --test lab
+	@$(IN_LAB) $(CARGO) test --locked -p openstack-cpi
+	@$(IN_LAB) $(CARGO) test --locked -p standfast
+	@$(MAKE) --no-print-directory story

@@ -19,11 +19,12 @@ use crate::machine::Machine;
 /// The link's name on every host.
 pub const INTERFACE: &str = "eth0";
 
-/// A network namespace that has a name for `ip -n`, and goes when this goes.
+/// A network namespace that has a name for `ip -n`, and goes when this goes, unless somebody else made it.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     pub(crate) name: String,
     file: File,
+    foreign: bool,
 }
 
 impl Namespace {
@@ -43,7 +44,7 @@ impl Namespace {
         .join()
         .map_err(|_| anyhow!("the thread that makes {name} panicked"))??;
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let namespace = Self { name, file };
+        let namespace = Self { name, file, foreign: false };
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
@@ -85,6 +86,9 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        if self.foreign {
+            return;
+        }
         let path = Path::new("/run/netns").join(&self.name);
         // What cannot be removed goes with the enclosure.
         let _ = umount2(&path, MntFlags::MNT_DETACH);
@@ -108,6 +112,25 @@ pub(crate) struct Shared {
 }
 
 impl Host {
+    /// A host that somebody else made, by the name of its network namespace. It stays when this goes, and its
+    /// addresses are not those of a LAN of ours. What is started on it logs into `folder`.
+    ///
+    /// # Errors
+    /// If there is no such namespace.
+    pub fn of_namespace(name: &str, folder: &Path) -> Result<Self> {
+        let path = Path::new("/run/netns").join(name);
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                name: name.to_owned(),
+                number: 0,
+                namespace: Namespace { name: name.to_owned(), file, foreign: true },
+                folder: folder.to_owned(),
+                machine: OnceLock::new(),
+            }),
+        })
+    }
+
     /// What it is called on its LAN.
     pub fn name(&self) -> &str {
         &self.shared.name
