@@ -105,6 +105,5 @@ if __name__ == '__main__':
     else:
         sys.argv = serve()      # returns in the child
         sys.path[0] = os.path.dirname(sys.argv[0])
-        sys.path[1:1] = filter(None, os.environ.get('PYTHONPATH', '').split(':'))
         import runpy
         runpy.run_path(sys.argv[0], run_name='__main__')

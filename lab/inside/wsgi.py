@@ -13,6 +13,7 @@ import sys
 
 from eventlet import wsgi
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'python'))     # Octavia's provider driver
 port, sys.argv = int(sys.argv[1]), sys.argv[2:]
 application = runpy.run_path(sys.argv[0])['application']
 # Connections are not kept: clients that reuse one saw it reset now and then.
