@@ -96,6 +96,7 @@ impl Checker<'_> {
                 "vrrp_no_swap" => global.no_swap = self.switch(line),
                 "vrrp_mcast_group4" => global.multicast_group[0] = self.group(line, Family::Ipv4),
                 "vrrp_mcast_group6" => global.multicast_group[1] = self.group(line, Family::Ipv6),
+                "dynamic_interfaces" => global.dynamic_interfaces = true,
                 "net_namespace" => global.network_namespace = self.text(line),
                 "notify_fifo" | "vrrp_notify_fifo" => global.notify_fifo = self.fifo(line),
                 "notify_fifo_script" | "vrrp_notify_fifo_script" => {
@@ -396,10 +397,11 @@ impl Checker<'_> {
                 }
             }
         }
+        let dynamic = configuration.global.dynamic_interfaces;
         let all = configuration.instances.iter().map(|i| &i.tracks);
         for tracks in all.chain(configuration.sync_groups.iter().map(|g| &g.tracks)) {
             for track in &tracks.interfaces {
-                self.interface(&track.name, track.span);
+                self.interface(&track.name, track.span, dynamic);
             }
         }
         for group in &configuration.sync_groups {

@@ -70,6 +70,8 @@ pub struct GlobalDefs {
     pub lower_prio_no_advert: bool,
     /// `vrrp_check_unicast_src`.
     pub check_unicast_src: bool,
+    /// `dynamic_interfaces`: an interface may be missing at start.
+    pub dynamic_interfaces: bool,
 }
 
 /// Announcement settings; what is `None` comes from `global_defs`, then from the agent's defaults.

@@ -363,11 +363,11 @@ impl Checker<'_> {
             );
         }
         if let Some((name, span)) = &interface {
-            self.interface(name, *span);
+            self.interface(name, *span, global.dynamic_interfaces);
         }
         for address in draft.addresses.iter().chain(&draft.excluded) {
             if let Some(interface) = &address.interface {
-                self.interface(interface, address.span);
+                self.interface(interface, address.span, global.dynamic_interfaces);
             }
         }
         Some(VrrpInstance {

@@ -381,7 +381,7 @@ impl Checker<'_> {
     }
 
     /// Looks whether an interface is there.
-    pub(crate) fn interface(&mut self, name: &str, span: Span) {
+    pub(crate) fn interface(&mut self, name: &str, span: Span, may_come_later: bool) {
         let Some(there) = self.interfaces else { return };
         if there.iter().any(|interface| interface == name) {
             return;
@@ -392,7 +392,8 @@ impl Checker<'_> {
             Some(near) => format!("did you mean `{near}`? There are {}", there.join(", ")),
             None => format!("there are {}", there.join(", ")),
         };
-        self.error("no-interface", span, message, help);
+        let severity = if may_come_later { Severity::Note } else { Severity::Error };
+        self.push(Diagnostic::new(severity, "no-interface", span, message).help(help));
     }
 
     /// `NAME [weight N] [reverse]`.

@@ -105,7 +105,6 @@ fn vyos_runs_unchanged() {
     let configuration = runs(
         "vyos.conf",
         &[
-            "4:5: Note[no-effect]: `dynamic_interfaces` has no effect here: waiting for an interface is not built yet; each has to be there at the start",
             "9:5: Note[no-effect]: `vrrp_garp_interval` has no effect here: announcements leave in one batch per link",
         ],
     );

@@ -193,10 +193,7 @@ fn an_unknown_interface() {
     );
     expect(
         &format!("global_defs {{\n dynamic_interfaces\n}}\n{}", changed("interface eth0", "interface bond7")),
-        &[
-            "2:2: note[no-effect]: `dynamic_interfaces` has no effect here: waiting for an interface is not built yet; each has to be there at the start",
-            "10:15: error[no-interface]: there is no interface `bond7` on this host; there are eth0, eth1",
-        ],
+        &["10:15: note[no-interface]: there is no interface `bond7` on this host; there are eth0, eth1"],
     );
 }
 

@@ -77,11 +77,8 @@ pub const GLOBAL_DEFS: Table = &[
     no_effect("min_auto_priority_delay", "When `max_auto_priority` acts.", "a late thread takes no lateness for silence; see vrrp_rt_priority"),
     full("net_namespace", Value::Text("NAME"), "the caller's", "The network namespace to run in.")
         .differs("`-s` comes first."),
-    no_effect(
-        "dynamic_interfaces",
-        "An interface may be missing at the start.",
-        "waiting for an interface is not built yet; each has to be there at the start",
-    ),
+    full("dynamic_interfaces", Value::Words("[allow_if_changes]"), "off", "An interface may be missing at the start.")
+        .differs("The check accepts a missing interface; the virtual router is held until it is there."),
     full("notify_fifo", Value::Words("PATH [USER [GROUP]]"), "none", "Every transition is written into this named pipe, a line each."),
     full("vrrp_notify_fifo", Value::Words("PATH [USER [GROUP]]"), "none", "The same."),
     full("notify_fifo_script", Value::Words("\"PROGRAM ARGUMENTS\" [USER [GROUP]]"), "none", "Started once, with the pipe's path as its last argument."),
