@@ -162,7 +162,7 @@ impl Config {
             credentials: read_credentials(&fields)?,
             region: fields.string("region")?,
             interface: read_interface(&fields)?,
-            state_timeout: seconds(&fields, "state_timeout")?.unwrap_or(Duration::from_secs(300)),
+            state_timeout: seconds(&fields, "state_timeout")?.unwrap_or(Duration::from_mins(5)),
             poll_interval: seconds(&fields, "wait_resource_poll_interval")?.unwrap_or(Duration::from_secs(5)),
             boot_from_volume: fields.boolean("boot_from_volume")?.unwrap_or(false),
             stemcell_public_visibility: fields.boolean("stemcell_public_visibility")?.unwrap_or(false),

@@ -17,7 +17,7 @@ pub fn client(config: &Config, ca_cert: Option<&Path>, progress: &Arc<Progress>)
     settings.trust = trust(&config.connection, ca_cert);
     settings.proxy = proxies(&config.connection);
     settings.limits = limits(&config.connection);
-    settings.user_agent = concat!("openstack_cpi/", env!("CARGO_PKG_VERSION")).to_owned();
+    concat!("openstack_cpi/", env!("CARGO_PKG_VERSION")).clone_into(&mut settings.user_agent);
     let progress = Arc::clone(progress);
     let observer = move |report: &RequestReport<'_>| {
         let status = report.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());

@@ -186,7 +186,7 @@ fn is_same(member: &Member, request: &MemberCreate) -> bool {
         && (member.subnet_id == request.subnet_id || member.subnet_id.is_none())
 }
 
-/// A load balancer that is taking in another change: Neutron's LBaaS said `PENDING_UPDATE`, Octavia says `immutable`.
+/// A load balancer that is taking in another change: the old service said `PENDING_UPDATE`, Octavia says `immutable`.
 fn is_busy(error: &Error) -> bool {
     error.is_conflict() && ["PENDING_UPDATE", "immutable"].iter().any(|word| error.message().contains(word))
 }

@@ -128,19 +128,18 @@ fn why_kept(kept: &[&Port], addresses: &[IpAddr]) -> String {
         );
     };
     let name = if port.name.is_empty() { String::new() } else { format!(" '{}'", port.name) };
-    if !port.device_id.is_empty() {
-        format!(
-            "Port {}{name} holds the address and belongs to '{}' ({}).",
-            port.id, port.device_id, port.device_owner
-        )
-    } else {
-        format!(
+    if port.device_id.is_empty() {
+        return format!(
             "Port {}{name} holds the address and was not made by this CPI, so it is not deleted: it may reserve the \
              address (a VRRP IP has to be a third address, never a VM's own). Put the address into the subnet's \
              `reserved` range, or delete the port yourself if nobody needs it.",
             port.id
-        )
+        );
     }
+    format!(
+        "Port {}{name} holds the address and belongs to '{}' ({}).",
+        port.id, port.device_id, port.device_owner
+    )
 }
 
 /// Says what a refusal means where Neutron's own words do not.

@@ -109,7 +109,6 @@ fn explain(
     elsewhere: &[Port],
     subnets: &[Subnet],
 ) -> String {
-    let mut text = missing_port(&pair.ip_address);
     let name = match network {
         Some(network) if !network.name.is_empty() => format!("'{}' ({net_id})", network.name),
         _ => net_id.to_owned(),
@@ -117,33 +116,33 @@ fn explain(
     let ranges: Vec<&str> = subnets.iter().map(|subnet| subnet.cidr.as_str()).collect();
     let is_outside = !subnets.is_empty()
         && !ranges.iter().filter_map(|cidr| Range::parse(cidr)).any(|range| range.contains(address));
-    if let Some(port) = elsewhere.iter().find(|port| holds(port, address)) {
-        text.push_str(&format!(
+    let where_it_is = match elsewhere.iter().find(|port| holds(port, address)) {
+        Some(port) => format!(
             " A port on another network has this address: port {} on network {}. The VM's NIC is on network {name}; the \
              reserved port has to be there.",
             port.id, port.network_id
-        ));
-    } else if !is_outside {
-        text.push_str(&format!(" No port on network {name} has this address."));
-    }
-    if is_outside {
-        text.push_str(&format!(
+        ),
+        None if is_outside => String::new(),
+        None => format!(" No port on network {name} has this address."),
+    };
+    let mend = if is_outside {
+        format!(
             " It lies outside every subnet of network {name} ({}); choose an address inside, or name the pair's network.",
             ranges.join(", ")
-        ));
+        )
     } else {
-        text.push_str(&format!(
+        format!(
             " Reserve it with a port that is attached to nothing: `openstack port create --network {net_id} --fixed-ip \
-             ip-address={address} vrrp-{address}`"
-        ));
-        text.push_str(", and keep it in the subnet's `reserved` range.");
-    }
-    if network.is_some_and(|network| network.port_security_enabled == Some(false)) {
-        text.push_str(
-            " Port security is off on this network, so that no pair is needed there (nor allowed).",
-        );
-    }
-    text
+             ip-address={address} vrrp-{address}`, and keep it in the subnet's `reserved` range."
+        )
+    };
+    let note = match network.and_then(|network| network.port_security_enabled) {
+        Some(false) => {
+            " Port security is off on this network, so that no pair is needed there (nor allowed)."
+        }
+        _ => "",
+    };
+    format!("{}{where_it_is}{mend}{note}", missing_port(&pair.ip_address))
 }
 
 /// Why there is no such network: above all because the id is a subnet's.

@@ -12,7 +12,7 @@ const SHORTEST: Duration = Duration::from_millis(300);
 const PART: u32 = 16;
 
 /// What is being undone gets at least so long, however impatient the configuration is.
-const FOR_UNDOING: Duration = Duration::from_secs(120);
+const FOR_UNDOING: Duration = Duration::from_mins(2);
 
 /// The next pause. `longest` is the configured `wait_resource_poll_interval`.
 pub fn pause(waited: Duration, longest: Duration) -> Duration {
@@ -82,7 +82,7 @@ impl Wait<'_> {
                     self.what, self.target
                 )));
             }
-            let pause = pause(waited, longest).min(timeout - waited);
+            let pause = pause(waited, longest).min(timeout.saturating_sub(waited));
             if self.is_interruptible {
                 self.cloud.interrupt.sleep(pause)?;
             } else {

@@ -1,4 +1,12 @@
 //! The configuration (reference §2.1): what is required, what is merged, what is said about what is wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 
@@ -44,7 +52,7 @@ fn defaults() {
         &json!({"connection_options": null, "default_security_groups": null, "default_key_name": null}),
     );
     assert_eq!(config.auth_url, "http://127.0.0.1:1");
-    assert_eq!(config.state_timeout, Duration::from_secs(300));
+    assert_eq!(config.state_timeout, Duration::from_mins(5));
     assert_eq!(config.poll_interval, Duration::from_secs(5));
     assert!(config.use_dhcp);
     assert!(
@@ -180,7 +188,7 @@ fn projects_and_domains() {
         Credentials::Password { project, user_domain, project_domain, .. } => {
             (project, user_domain, project_domain)
         }
-        other => panic!("{other:?}"),
+        Credentials::ApplicationCredential { .. } => panic!("a password is expected"),
     };
     let by_name = Project::Name("bosh".into());
     assert_eq!(credentials(json!({})), (by_name.clone(), "Default".into(), Some("Default".into())));

@@ -1,5 +1,13 @@
 //! What a real cloud cannot be made to do on demand, by a proxy before the real services: errors in the middle of a
 //! call, lost answers, rate limits, quotas, a signal. Nothing may be left behind, no reserved port touched.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 

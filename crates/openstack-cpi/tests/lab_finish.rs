@@ -1,4 +1,12 @@
 //! What points at a VM: floating IPs, pools of load balancers, the registry of API version 1.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 

@@ -1,4 +1,12 @@
 //! Virtual machines on the real OpenStack, with the pair on their port.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 
@@ -71,7 +79,7 @@ fn the_life_of_a_vm_with_a_vrrp_ip() {
     assert!(lab.client.network().port(&reserved.id).is_ok(), "the reserved port stands");
 }
 
-/// create_vm with one manual network and one pair: one token, and eight requests beside the looks at the server.
+/// `create_vm` with one manual network and one pair: one token, and eight requests beside the looks at the server.
 fn assert_requests(lab: &Lab) {
     let requests = lab.requests();
     let is_poll = |method: &str, path: &str| method == "GET" && path == "/v2.1/servers/<id>";

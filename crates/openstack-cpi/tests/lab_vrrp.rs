@@ -1,5 +1,13 @@
 //! Address pairs on the real Neutron: what the check tells apart, what it lets through, and that no reserved port is
 //! ever deleted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 

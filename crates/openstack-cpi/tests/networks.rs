@@ -1,4 +1,12 @@
 //! Networks and address pairs (reference §1.7, §2.2, §3): which NICs follow, and which pairs are on which.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 use openstack_cpi::error::Result;
 use openstack_cpi::fields::Warnings;

@@ -1,5 +1,13 @@
 //! A panic is an answer too. This test calls itself: the child panics inside a call, in the worker's thread and in a
 //! thread of its own, and the parent looks at what came out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 use std::process::Command;
 

@@ -1,7 +1,16 @@
 //! The wire format (reference §1.1 to §1.3), over the built executable. No OpenStack is needed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::print_stdout,
+    reason = "helpers of tests panic, and take literals by value"
+)]
 
 mod driver;
 
+use std::io::Write;
 use std::time::Duration;
 
 use driver::{Configured, Request, run, start};
@@ -245,7 +254,6 @@ fn nothing_is_read_from_os_variables() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    use std::io::Write;
     child.stdin.take().unwrap().write_all(Request::new("info", json!([])).text().as_bytes()).unwrap();
     let answer = driver::Answer::of(&child.wait_with_output().unwrap());
     assert!(answer.argument_error().contains("username and api_key or application_credential_id"));

@@ -47,8 +47,7 @@ impl StemcellProperties {
         for key in IGNORED {
             fields.has(key);
         }
-        let text =
-            |key| Read::Ok(fields.value(key).map(|value| scalar(&fields.path_of(key), value)).transpose()?);
+        let text = |key| fields.value(key).map(|value| scalar(&fields.path_of(key), value)).transpose();
         let mut image_properties = Vec::new();
         for key in IMAGE_PROPERTIES {
             if let Some(value) = text(key)? {

@@ -16,6 +16,13 @@ pub struct PoolProperties {
     pub monitoring_port: Option<u16>,
 }
 
+/// The `root_disk` of a VM that boots from a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootDisk {
+    /// Its size; a `root_disk` without one is an error only where it is used.
+    pub size_gib: Option<u64>,
+}
+
 /// What a VM says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VmProperties {
@@ -31,8 +38,8 @@ pub struct VmProperties {
     pub key_name: Option<String>,
     /// Passed to the scheduler as they are.
     pub scheduler_hints: Option<Map<String, Value>>,
-    /// The size of a boot volume in GiB; `Some(None)` is a `root_disk` without a `size`.
-    pub root_disk_gib: Option<Option<u64>>,
+    /// The boot volume.
+    pub root_disk: Option<RootDisk>,
     /// Whether the VM boots from a volume.
     pub boot_from_volume: Option<bool>,
     /// Pools to join.
@@ -57,7 +64,7 @@ impl VmProperties {
             security_groups: fields.strings("security_groups")?,
             key_name: fields.string("key_name")?,
             scheduler_hints: fields.map("scheduler_hints")?.cloned(),
-            root_disk_gib: read_root_disk(&fields)?,
+            root_disk: read_root_disk(&fields)?,
             boot_from_volume: fields.boolean("boot_from_volume")?,
             loadbalancer_pools: read_pools(&fields)?,
             allowed_address_pairs: fields
@@ -72,7 +79,7 @@ impl VmProperties {
     }
 }
 
-fn read_root_disk(fields: &Fields<'_>) -> Read<Option<Option<u64>>> {
+fn read_root_disk(fields: &Fields<'_>) -> Read<Option<RootDisk>> {
     let Some(root_disk) = fields.fields("root_disk")? else { return Ok(None) };
     // `calculate_vm_cloud_properties` may have answered with a fraction; a volume has whole GiB.
     let size = match root_disk.value("size") {
@@ -88,7 +95,7 @@ fn read_root_disk(fields: &Fields<'_>) -> Read<Option<Option<u64>>> {
         },
     };
     root_disk.finish();
-    Ok(Some(size))
+    Ok(Some(RootDisk { size_gib: size }))
 }
 
 fn read_pools(fields: &Fields<'_>) -> Read<Vec<PoolProperties>> {

@@ -1,4 +1,4 @@
-//! delete_vm: the server, its ports, its pool memberships, its registry settings. A server that is gone may have
+//! `delete_vm`: the server, its ports, its pool memberships, its registry settings. A server that is gone may have
 //! left all of these behind but itself.
 
 use openstack::network::{Port, PortUpdate};
@@ -87,7 +87,8 @@ fn delete_ports(cloud: &Cloud, ports: &[Port]) -> Result<()> {
             })
             .collect();
         // Every port is tried, whatever became of the others.
-        deletions.into_iter().map(join).fold(Ok(()), |sum, deletion| sum.and(deletion.map(drop)))
+        let outcomes: Vec<Result<_>> = deletions.into_iter().map(join).collect();
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop))
     })
 }
 

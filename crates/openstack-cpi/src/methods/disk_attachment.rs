@@ -1,4 +1,4 @@
-//! Disks of a VM: attach_disk, detach_disk, get_disks.
+//! Disks of a VM: `attach_disk`, `detach_disk`, `get_disks`.
 
 use openstack::compute::{Flavor, Server, VolumeAttachment};
 use openstack::{Identified, OrNone};
@@ -78,12 +78,12 @@ fn attach_new(
     Ok(attachment.0.device.filter(|device| !device.is_empty()).unwrap_or(wanted))
 }
 
-/// A volume is attached to a server once, so that its id tells attachments apart.
+/// The id of an attachment is that of its volume, since a volume is attached to a server once.
 struct Attached(VolumeAttachment);
 
 impl Identified for Attached {
     fn id(&self) -> &str {
-        &self.0.volume_id
+        &self.0.id
     }
 }
 

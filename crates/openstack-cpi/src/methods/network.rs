@@ -1,4 +1,4 @@
-//! create_network and delete_network: networks that the director makes for subnets with a `name`.
+//! `create_network` and `delete_network`: networks that the director makes for subnets with a `name`.
 
 use openstack::Query;
 use openstack::network::{NetworkCreate, SubnetCreate};

@@ -1,4 +1,4 @@
-//! Servers that are there: has_vm, reboot_vm, set_vm_metadata, and ping.
+//! Servers that are there: `has_vm`, `reboot_vm`, `set_vm_metadata`, and `ping`.
 
 use openstack::OrNone;
 use openstack::compute::{Reboot, Server};

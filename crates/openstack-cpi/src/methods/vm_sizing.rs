@@ -1,4 +1,4 @@
-//! calculate_vm_cloud_properties: the smallest flavor that is large enough.
+//! `calculate_vm_cloud_properties`: the smallest flavor that is large enough.
 
 use openstack::compute::Flavor;
 use serde_json::{Map, Value, json};
@@ -90,12 +90,13 @@ fn with_room_on_disk<'a>(flavors: &[&'a Flavor], disk_gb: f64) -> Vec<&'a Flavor
 }
 
 fn unable(requirements: &Requirements, flavors: &[Flavor]) -> CpiError {
-    let available: String = flavors
+    let available: Vec<String> = flavors
         .iter()
         .map(|flavor| {
             format!("{}: {} CPU, {} MB RAM, {} GB Disk\n", flavor.name, flavor.vcpus, flavor.ram, flavor.disk)
         })
         .collect();
+    let available = available.concat();
     CpiError::unknown(format!(
         "Unable to meet requested VM requirements: {} CPU, {} MB RAM, {:?} GB Disk.\nAvailable flavors:\n{available}",
         requirements.cpu, requirements.ram_mb, requirements.disk_gb,

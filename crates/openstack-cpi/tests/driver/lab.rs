@@ -3,8 +3,9 @@
 //!
 //! `STANDFAST_LAB_CPI_CONFIG` names the lab's `cpi.json`; without it these tests say that they did nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fault_proxy::{FaultProxy, RequestRecord, Rule};
 use openstack::network::{FixedIp, NetworkCreate, Port, PortCreate, SubnetCreate};
@@ -17,6 +18,8 @@ use super::{Answer, Configured, Request};
 
 /// The image that the lab was seeded with.
 const IMAGE: &str = "tiny-raw";
+/// How long a service of the lab may take for an answer, in seconds.
+const PATIENCE: u64 = 240;
 const PASSWORD: &str = "password-of-the-tests";
 
 /// A project of the lab for one test.
@@ -32,6 +35,8 @@ pub(crate) struct Lab {
     pub(crate) subnet_id: String,
     pub(crate) image_id: String,
     next_ip: AtomicU64,
+    /// The lab's folder, where the servers' config drives are.
+    state: PathBuf,
 }
 
 impl Lab {
@@ -74,6 +79,7 @@ impl Lab {
             subnet_id,
             image_id,
             next_ip,
+            state: file.parent().map(Path::to_owned).unwrap_or_default(),
         })
     }
 
@@ -156,7 +162,7 @@ impl Lab {
         }})
     }
 
-    /// The arguments of create_vm.
+    /// The arguments of `create_vm`.
     pub(crate) fn vm(&self, properties: Value, networks: Value) -> Value {
         let mut all = json!({"instance_type": "m1.tiny"});
         for (key, value) in properties.as_object().unwrap() {
@@ -213,8 +219,8 @@ impl Lab {
 
     /// The user data that a server's config drive holds.
     pub(crate) fn user_data(&self, server_id: &str) -> Value {
-        let state = std::env::var("LAB_STATE").expect("LAB_STATE is set inside the lab");
-        let drive = format!("{state}/ram/nova/instances/{server_id}/configdrive/openstack/latest/user_data");
+        let folder = format!("ram/nova/instances/{server_id}/configdrive/openstack/latest/user_data");
+        let drive = self.state.join(folder);
         serde_json::from_slice(&std::fs::read(drive).unwrap()).unwrap()
     }
 }
@@ -232,7 +238,7 @@ impl Drop for Lab {
             if client.compute().servers(&all).is_ok_and(|servers| servers.is_empty()) {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
         }
         let balancers = client.load_balancer().load_balancers(&all).unwrap_or_default();
         for balancer in
@@ -284,7 +290,11 @@ fn client(auth_url: &str, user: &str, password: &str, project: &str) -> Client {
         password: password.into(),
         scope: Scope::Project { name: project.to_owned(), domain },
     };
-    Client::new(Config::new(auth_url, credentials)).unwrap()
+    let mut config = Config::new(auth_url, credentials);
+    // A busy machine may be slow; that is nobody's fault here.
+    config.limits.request = Duration::from_secs(PATIENCE);
+    config.limits.total = 2 * config.limits.request;
+    Client::new(config).unwrap()
 }
 
 fn made_identity(admin: &Client, kind: &str, body: &Value) -> String {
@@ -329,7 +339,7 @@ fn configured(mut config: Value, name: &str, proxy: &FaultProxy) -> Value {
         ("project", json!(name)),
         ("default_key_name", json!(name)),
         ("default_security_groups", json!(["default"])),
-        ("connection_options", json!({"proxy": proxy.url()})),
+        ("connection_options", json!({"proxy": proxy.url(), "read_timeout": PATIENCE})),
     ] {
         openstack[key] = value;
     }

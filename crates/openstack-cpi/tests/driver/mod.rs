@@ -63,7 +63,7 @@ impl Answer {
         )
     }
 
-    /// The text of a CloudError.
+    /// The text of a `CloudError`.
     #[track_caller]
     pub(crate) fn cloud_error(&self) -> &str {
         let (kind, message, ok_to_retry) = self.error();

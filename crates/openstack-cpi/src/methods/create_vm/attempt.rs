@@ -150,9 +150,9 @@ impl Attempt<'_> {
         })
     }
 
-    fn with_settings<T>(&self, ports: &[Option<Port>], use_them: impl Fn(&AgentSettings<'_>) -> T) -> T {
+    fn with_settings<T>(&self, ports: &[Option<Port>], use_them: impl FnOnce(AgentSettings<'_>) -> T) -> T {
         let networks = self.networks(ports);
-        use_them(&AgentSettings {
+        use_them(AgentSettings {
             vm_name: self.name,
             agent_id: self.wanted.agent_id,
             networks: &networks,
@@ -284,7 +284,7 @@ impl Attempt<'_> {
     }
 
     /// Joins the pools one after another (they may share a load balancer, which takes one change at a time), and
-    /// remembers the memberships in the server's metadata, where delete_vm finds them.
+    /// remembers the memberships in the server's metadata, where `delete_vm` finds them.
     fn join_pools(&self, server_id: &str) -> Result<()> {
         let cloud = self.cloud;
         let first = self.found.pools.first().map(|pool| pool.name.as_str()).unwrap_or_default();

@@ -171,7 +171,7 @@ fn boot_volume_gib(cloud: &Cloud, wanted: &Wanted<'_>, flavor: &Flavor) -> Resul
     if !wanted.properties.boot_from_volume.unwrap_or(cloud.config.boot_from_volume) {
         return Ok(None);
     }
-    match wanted.properties.root_disk_gib {
+    match wanted.properties.root_disk.map(|disk| disk.size_gib) {
         Some(Some(size)) if size >= 1 => Ok(Some(size)),
         Some(_) => Err(CpiError::argument("Minimum root_disk size is 1 GiB")),
         None if flavor.disk == 0 => Err(CpiError::cloud(format!(

@@ -1,4 +1,4 @@
-//! create_vm in three stages: look up, make, finish. Each is as parallel as the API allows; what a failed try made
+//! `create_vm` in three stages: look up, make, finish. Each is as parallel as the API allows; what a failed try made
 //! is removed before the next one, or before the call ends.
 
 mod attempt;
