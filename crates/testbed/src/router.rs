@@ -239,6 +239,12 @@ impl RouterStatus {
         self.first()["statistics"][name].as_u64().unwrap_or(u64::MAX)
     }
 
+    /// Why packets were dropped, a stable word for each reason.
+    pub fn discards(&self) -> Vec<&str> {
+        let all = self.first()["discards"].as_array().map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter_map(|discard| discard["reason"].as_str()).collect()
+    }
+
     /// Why the last reload changed nothing.
     pub fn last_reload_error(&self) -> Option<&str> {
         self.agent["last-reload-error"].as_str()

@@ -25,6 +25,22 @@ pub fn until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) -
     }
 }
 
+/// Waits until `check` finds nothing to complain of any more.
+///
+/// # Errors
+/// With its last complaint, if there is one to the end.
+pub fn until_ok(what: &str, limit: Duration, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut complaint = None;
+    let waited = until(what, limit, || {
+        complaint = check().err();
+        complaint.is_none()
+    });
+    match (waited, complaint) {
+        (Err(waited), Some(complaint)) => Err(complaint.context(waited)),
+        (waited, _) => waited.map(drop),
+    }
+}
+
 /// Waits until `look` finds something, and gives it.
 ///
 /// # Errors
