@@ -358,7 +358,8 @@ impl Checker {
     /// The process did as it was told.
     pub(crate) fn obeyed(&mut self, router: usize, input: &Input, now: Instant) {
         // What it sent in the same turn is known already: its release, if it was Active.
-        let released = self.known[router].seen.iter().any(|seen| seen.release == Some(now));
+        let released = !self.known[router].failed
+            && self.known[router].seen.iter().any(|seen| seen.release == Some(now));
         match input {
             Input::Release { stop } => {
                 self.known[router].yielded |= released;

@@ -5,9 +5,9 @@ use vrrp_sim::exploration::{Bounds, explore};
 
 fn all_is_well(bounds: &Bounds) -> usize {
     let explored = explore(bounds);
-    if let Some((what, story)) = &explored.violation {
-        panic!("{bounds:?}: {what} after\n{}", story.join("\n"));
-    }
+    let wrong =
+        explored.violation.as_ref().map(|(what, story)| format!("{what} after\n{}", story.join("\n")));
+    assert_eq!(wrong.as_deref(), None, "{bounds:?}");
     assert!(explored.complete, "{bounds:?}: only {} states", explored.states);
     explored.states
 }

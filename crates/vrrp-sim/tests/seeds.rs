@@ -1,5 +1,6 @@
 //! Simulated histories, each from its seed.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
