@@ -200,6 +200,28 @@ pub(crate) fn spawn(
     })
 }
 
+/// Leaves out what a later withdrawal of the same virtual router makes void: an announcement that is late takes
+/// the clients away from the router that has the addresses by then.
+fn without_superseded(requests: Vec<Request>) -> Vec<Request> {
+    let mut withdrawn = BTreeSet::new();
+    let mut kept: Vec<Request> = requests
+        .into_iter()
+        .rev()
+        .filter(|request| match request {
+            Request::Effect(Effect::Withdraw { vr }) => {
+                withdrawn.insert(*vr);
+                true
+            }
+            Request::Effect(Effect::Install { vr, .. } | Effect::Announce { vr, .. }) => {
+                !withdrawn.contains(vr)
+            }
+            _ => true,
+        })
+        .collect();
+    kept.reverse();
+    kept
+}
+
 impl Worker {
     fn run(&mut self) {
         loop {
@@ -208,7 +230,7 @@ impl Worker {
                 return;
             }
             self.waker.drain();
-            while let Ok(request) = self.requests.try_recv() {
+            for request in without_superseded(self.requests.try_iter().collect()) {
                 match request {
                     Request::Effect(Effect::Install { vr, announce }) => self.install(vr, announce),
                     Request::Effect(Effect::Withdraw { vr }) => self.withdraw(vr),
@@ -625,4 +647,26 @@ fn frames(set: &AddressSet) -> Vec<Frame> {
         Some(Frame { interface: spec.interface, bytes })
     };
     set.addresses.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_withdrawal_makes_void_is_left_out() {
+        let (a, b) = (VrIndex(1), VrIndex(2));
+        let install = |vr| Request::Effect(Effect::Install { vr, announce: 5 });
+        let announce = |vr| Request::Effect(Effect::Announce { vr, repeat: 1 });
+        let withdraw = |vr| Request::Effect(Effect::Withdraw { vr });
+        let word = |request: &Request| match request {
+            Request::Effect(Effect::Install { vr, .. }) => format!("install {}", vr.0),
+            Request::Effect(Effect::Announce { vr, .. }) => format!("announce {}", vr.0),
+            Request::Effect(Effect::Withdraw { vr }) => format!("withdraw {}", vr.0),
+            _ => "other".to_owned(),
+        };
+        let queue = vec![install(a), announce(a), announce(b), withdraw(a), install(a), announce(a)];
+        let kept: Vec<String> = without_superseded(queue).iter().map(word).collect();
+        assert_eq!(kept, ["announce 2", "withdraw 1", "install 1", "announce 1"]);
+    }
 }
