@@ -49,7 +49,8 @@ struct Findings<'a> {
     file: String,
     good: bool,
     virtual_routers: Vec<&'a str>,
-    findings: Vec<Report<'a>>,
+    #[serde(rename = "findings")]
+    reports: Vec<Report<'a>>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -82,7 +83,7 @@ fn print_json(file: String, outcome: &Outcome) {
         file,
         good: !outcome.has_errors(),
         virtual_routers: instances.map(|i| i.name.as_str()).collect(),
-        findings: outcome.diagnostics.iter().map(|d| d.report(&outcome.sources)).collect(),
+        reports: outcome.diagnostics.iter().map(|d| d.report(&outcome.sources)).collect(),
     };
     crate::print(&format!("{}\n", serde_json::to_string_pretty(&findings).unwrap_or_default()));
 }

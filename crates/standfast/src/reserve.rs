@@ -106,7 +106,9 @@ fn place(client: &Client, options: &Options) -> Result<(Network, Vec<Subnet>), S
             match found.len() {
                 1 => found.pop(),
                 0 => {
-                    return Err(format!("no subnet is called `{wanted}`; `openstack subnet list` shows them"));
+                    return Err(format!(
+                        "no subnet is called `{wanted}`; `openstack subnet list` shows them"
+                    ));
                 }
                 count => return Err(format!("{count} subnets are called `{wanted}`; give the id")),
             }

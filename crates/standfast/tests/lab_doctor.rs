@@ -73,7 +73,7 @@ impl Place {
         let (code, text) = place.standfast(&["reserve", VIP, "--network", &place.network]);
         assert_eq!(code, 0, "{text}");
         let holding = Query::new().filter("network_id", &place.network).fixed_ip(VIP);
-        place.reserved = client.network().ports(&holding).unwrap()[0].id.clone();
+        place.reserved = place.client.network().ports(&holding).unwrap().remove(0).id;
         assert_eq!(place.findings(), [] as [String; 0], "a good place has no finding");
         Some(place)
     }
@@ -111,8 +111,8 @@ impl Place {
             .env("OS_CLOUD", "lab")
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code().unwrap(), text)
     }
 
@@ -315,8 +315,9 @@ fn pitfall_16_outside_every_subnet_or_the_gateways() {
 #[test]
 fn pitfall_18_other_security_groups() {
     let Some(place) = Place::new() else { return };
-    let default =
-        place.client.network().security_groups(&Query::new().filter("name", "default")).unwrap()[0].id.clone();
+    let default = place.client.network().security_groups(&Query::new().filter("name", "default")).unwrap()[0]
+        .id
+        .clone();
     let groups = Some(vec![place.group.clone(), default]);
     place.change(&place.members[1], &PortUpdate { security_groups: groups, ..Default::default() });
     assert!(place.findings().contains(&"security-groups-differ".to_owned()));

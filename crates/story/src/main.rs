@@ -16,6 +16,7 @@ mod timeline;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,7 +46,17 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let bin = std::env::args_os().nth(1).context("usage: story BIN_DIRECTORY")?;
     let lab = Lab::new(Path::new(&bin))?;
     let client = lab.client()?;
@@ -142,7 +153,6 @@ fn deploy(stage: &mut Stage<'_>) -> Result<()> {
             "port {} has not the pair {VIP}",
             port.id
         );
-        stage.tag(&port.id)?;
         stage.timeline.note(format!(
             "VM {} is {}, its port {} has the pair {VIP}",
             machine.address, machine.server_id, port.id
@@ -214,7 +224,6 @@ fn replace(stage: &mut Stage<'_>, index: usize) -> Result<()> {
     let before = stage.machine(index)?.port_id;
     let machine = stage.create(&stage.instances[index].clone())?;
     ensure!(machine.port_id != before, "the port is the same");
-    stage.tag(&machine.port_id)?;
     if let Some(place) = stage.machines.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
         *place = machine;
     }
@@ -340,11 +349,17 @@ impl Watch {
 /// Removes what this story, or an interrupted earlier one, made.
 fn clean(lab: &Lab, client: &Client) -> Result<()> {
     let neutron = client.network();
-    for port in neutron.ports(&Query::new().filter("tags", "standfast-story"))? {
-        if !port.device_id.is_empty() && lab.output.join("jobs").exists() {
-            lab.cpi("delete_vm", &json!([port.device_id]))?;
-        } else if !port.device_id.is_empty() {
+    let groups = neutron.security_groups(&Query::new().filter("name", GROUP))?;
+    // Whoever has our group is a VM of the story's.
+    for port in neutron.ports(&Query::new())? {
+        if !port.security_groups.iter().any(|id| groups.iter().any(|group| group.id == *id)) {
+            continue;
+        }
+        if !port.device_id.is_empty() {
             client.compute().delete_server(&port.device_id)?;
+            testbed::wait::until("a server is gone", LONG, || {
+                client.compute().server(&port.device_id).is_err_and(|error| error.is_not_found())
+            })?;
         }
         neutron.delete_port(&port.id)?;
     }
@@ -353,7 +368,7 @@ fn clean(lab: &Lab, client: &Client) -> Result<()> {
     for group in client.compute().server_groups()?.into_iter().filter(|g| g.name == SERVER_GROUP) {
         client.compute().delete_server_group(&group.id)?;
     }
-    for group in neutron.security_groups(&Query::new().filter("name", GROUP))? {
+    for group in groups {
         testbed::wait::until("the security group is free", LONG, || {
             neutron.delete_security_group(&group.id).is_ok()
         })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use openstack::Client;
-use openstack::network::{PortUpdate, Tagged};
+use openstack::network::PortUpdate;
 use serde_json::{Value, json};
 use testbed::{Host, Moment, Probe, Report};
 
@@ -183,11 +183,6 @@ impl Stage<'_> {
             .filter(|finding| finding["severity"] != "note")
             .filter_map(|finding| finding["pitfall"].as_str().map(str::to_owned))
             .collect())
-    }
-
-    /// Marks what the story made, so that an interrupted one can be cleaned up by hand.
-    pub(crate) fn tag(&self, port_id: &str) -> Result<()> {
-        Ok(self.client.network().add_tag(Tagged::Port, port_id, "standfast-story")?)
     }
 }
 
