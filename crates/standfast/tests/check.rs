@@ -1,4 +1,5 @@
 //! `standfast check` as it is run.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
