@@ -80,11 +80,13 @@ fn leave_outside() -> Result<()> {
 /// leave behind. When it ends, the kernel ends everything in here. It has no signal handlers and, as the first
 /// process, needs none: Ctrl-C ends the child, and that ends this.
 fn init() -> Result<()> {
-    let mount_memory = |folder: &str| {
-        mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+    let mount_memory = |folder: &str, mode: &str| {
+        mount(Some("tmpfs"), folder, Some("tmpfs"), MsFlags::empty(), Some(mode))
             .with_context(|| format!("cannot mount a tmpfs on {folder}"))
     };
-    mount_memory("/run")?;
+    mount_memory("/run", "mode=755")?;
+    // FRR leaves a folder there for each process.
+    mount_memory("/var/tmp", "mode=1777")?;
     for folder in ["/run/netns", SCRATCH] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
     }

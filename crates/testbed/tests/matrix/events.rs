@@ -321,18 +321,31 @@ fn priority_zero(scene: &mut Scene) -> Result<()> {
         vec![crafted.frame()]
     };
     let before = Moment::now();
-    let previous = scene.advert_after(Active, before, scene.interval() + ALLOWANCE)?;
-    for frame in &frames {
-        flood::send(&stranger, frame)?;
-    }
-    let next = scene.advert_after(Active, previous.at, scene.interval() + ALLOWANCE)?;
-    sleep(scene.interval() * 3);
+    let interval = scene.interval();
+    let mut sent = 0;
+    // A busy machine may send it when the next advert is due anyhow. That says nothing; then it is sent again.
+    let gap = loop {
+        ensure!(sent < 50, "this machine cannot send a packet within half an interval");
+        let noticed = scene.advert_after(Active, Moment::now(), interval + PATIENCE)?;
+        for frame in &frames {
+            flood::send(&stranger, frame)?;
+        }
+        sent += 1;
+        let zero = wait::for_some("priority 0 is on the wire", PATIENCE, || {
+            scene.capture.adverts_of(stranger.name()).into_iter().rfind(|zero| zero.at > noticed.at)
+        })?;
+        let next = scene.advert_after(Active, zero.at, interval + PATIENCE)?;
+        let previous = scene.last_advert(Active, zero.at)?;
+        if zero.at.since(previous.at) < interval / 2 {
+            break next.at.since(previous.at);
+        }
+    };
+    sleep(interval * 3);
     // Without an answer it would be a whole interval, so anything well below it is one.
-    let (gap, interval) = (next.at.since(previous.at), scene.interval());
     ensure!(gap < interval * 9 / 10, "no advert in answer to priority 0: the next came after {gap:?}");
     if scene.is_ours(Active) {
         let heard = scene.router(Active)?.status()?.counter("priority-zero-pkts-rcvd");
-        ensure!(heard == 1, "our JSON counts {heard} adverts with priority 0");
+        ensure!(heard == sent, "our JSON counts {heard} adverts with priority 0, {sent} were sent");
     }
     scene.settled(Active)?;
     let report = scene.probed(before)?;
