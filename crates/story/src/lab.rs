@@ -227,15 +227,12 @@ impl Machine {
 
     /// What a BOSH agent does when it is told to apply: package, job, and what the job needs beside it.
     pub(crate) fn apply(&self, lab: &Lab, rendering: &Value) -> Result<()> {
-        let script = "
-            mkdir -p /var/vcap/jobs /var/vcap/packages/standfast/bin /var/vcap/sys/run/haproxy /var/vcap/sys/log/haproxy
-            id vcap >/dev/null 2>&1 || useradd --system --no-create-home vcap
-            cp \"$BIN/standfastd\" \"$BIN/standfast\" /var/vcap/packages/standfast/bin/
-            cat >/var/vcap/input.json
-            rm -rf /var/vcap/jobs/keepalived
-            ruby \"$ROOT/bosh/test/render.rb\" \"$ROOT/bosh/jobs/keepalived\" /var/vcap/jobs/keepalived </var/vcap/input.json";
-        let (bin, root) = (lab.bin.display(), lab.root.display());
-        self.shell_with(&format!("export BIN='{bin}' ROOT='{root}'; {script}"), &rendering.to_string())?;
+        self.shell(&format!(
+            "mkdir -p /var/vcap/jobs /var/vcap/packages/standfast/bin /var/vcap/sys/run/haproxy
+             id vcap >/dev/null 2>&1 || useradd --system --no-create-home vcap
+             cp '{bin}/standfastd' '{bin}/standfast' /var/vcap/packages/standfast/bin/",
+            bin = lab.bin.display()
+        ))?;
         let haproxy = format!(
             "global\n  stats socket /var/vcap/sys/run/haproxy/stats.sock mode 600 user vcap level admin\n\
              defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
@@ -246,6 +243,25 @@ impl Machine {
             self.address
         );
         self.shell_with("cat >/var/vcap/haproxy.cfg; haproxy -D -f /var/vcap/haproxy.cfg", &haproxy)?;
+        self.render(lab, rendering)?;
+        self.start()
+    }
+
+    /// Renders the job anew.
+    fn render(&self, lab: &Lab, rendering: &Value) -> Result<()> {
+        let line = format!(
+            "cat >/var/vcap/input.json
+             rm -rf /var/vcap/jobs/keepalived
+             ruby '{root}/bosh/test/render.rb' '{root}/bosh/jobs/keepalived' /var/vcap/jobs/keepalived </var/vcap/input.json",
+            root = lab.root.display()
+        );
+        self.shell_with(&line, &rendering.to_string()).map(drop)
+    }
+
+    /// Other properties: what BOSH does for a change that needs no new VM.
+    pub(crate) fn reconfigure(&self, lab: &Lab, rendering: &Value) -> Result<()> {
+        self.drain()?;
+        self.render(lab, rendering)?;
         self.start()
     }
 
