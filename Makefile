@@ -100,7 +100,7 @@ lab-status: ## Which lab is up, and what of it is not ready
 lab-test: lab lab-ovn ## Prove both labs: enforcement, virtual ports, two hypervisors, volumes, load balancers
 	@lab/test
 
-.PHONY: story test-lab
+.PHONY: story test-lab bench-cpi
 # BACKEND=ovn takes the other lab.
 BACKEND ?= lb
 IN_LAB = LAB_INSTANCE=$(BACKEND) lab/exec env STANDFAST_LAB_CLOUDS=$(CURDIR)/lab/.state/$(BACKEND)/clouds.yaml \
@@ -110,6 +110,10 @@ story: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## The whole page on 
 	@echo "==> the story, back-end $(BACKEND)"
 	@$(CARGO) build --locked -q -p story -p standfast -p standfastd -p openstack-cpi
 	@$(IN_LAB) target/debug/story target/debug
+
+bench-cpi: packages lab ## Measure the CPI on the lab; writes docs/benchmarks.md
+	@$(CARGO) test --release --locked -q --no-run -p openstack-cpi --test lab_bench
+	@$(IN_LAB) env RUNS=$(or $(RUNS),15) BENCH_INTO=$(CURDIR)/docs/benchmarks.md $(CARGO) test --release --locked -p openstack-cpi --test lab_bench -- --ignored --nocapture
 
 test-lab: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## What has to pass on a real OpenStack: client, CPI, doctor, story
 	@echo "==> tests on the lab, back-end $(BACKEND)"
