@@ -216,11 +216,11 @@ fn place_22_no_load_balancer_is_asked_without_pools_and_one_token_does() {
 #[test]
 fn place_23_security_groups_go_by_name_first_and_to_nova_by_name() {
     let Some(lab) = Lab::open("go-23") else { return };
-    let group = lab.client.network().create_security_group("h7-web", "").unwrap();
+    let group = lab.client.network().create_security_group("cpi-test-web", "").unwrap();
     let default = lab.client.network().security_groups(&Query::new().filter("name", "default")).unwrap();
-    let properties = json!({"security_groups": ["h7-web", default[0].id]});
+    let properties = json!({"security_groups": ["cpi-test-web", default[0].id]});
     let body = server_body(&lab, json!({}), properties, lab.manual(&lab.free_ip()));
-    assert_eq!(body["server"]["security_groups"], json!([{"name": "h7-web"}, {"name": "default"}]));
+    assert_eq!(body["server"]["security_groups"], json!([{"name": "cpi-test-web"}, {"name": "default"}]));
     let port = body_of(&lab, "/v2.0/ports");
     assert_eq!(port["port"]["security_groups"], json!([group.id, default[0].id]));
 }

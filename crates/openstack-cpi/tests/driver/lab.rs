@@ -52,7 +52,7 @@ impl Lab {
             serde_json::from_slice(&std::fs::read(&file).expect("the lab's cpi.json")).unwrap();
         let auth_url = config["cloud"]["properties"]["openstack"]["auth_url"].as_str().unwrap().to_owned();
         let admin = client(&auth_url, "admin", "admin", "admin");
-        let name = format!("h7-{test}-{}", &openstack_cpi::unique_name::uuid().unwrap()[..8]);
+        let name = format!("cpi-test-{test}-{}", &openstack_cpi::unique_name::uuid().unwrap()[..8]);
         let project_id = made_identity(&admin, "project", &json!({"name": name, "domain_id": "default"}));
         let user = json!({"name": name, "password": PASSWORD, "domain_id": "default", "default_project_id": project_id});
         let user_id = made_identity(&admin, "user", &user);
