@@ -74,7 +74,7 @@ def check
   bad = metadata['packages'].reject { |package| package['source'].nil? }.filter_map do |package|
     what = "#{package['name']} #{package['version']}"
     begin
-      unless package['source'].to_s.start_with?('registry+')
+      if !package['source'].to_s.start_with?('registry+')
         "#{what} comes from #{package['source']}: take it from cargo's own registry, or argue for the source in deny.toml and here"
       elsif package['license'].nil?
         "#{what} names no licence: replace it"
