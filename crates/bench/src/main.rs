@@ -50,9 +50,9 @@ const MEASURES: [(&str, Measure); 9] = [
     ("answer", answer),
     ("planned", planned),
     ("heal", heal),
-    ("flood", flood),
-    ("reload", bad_reload),
     ("life", life),
+    ("reload", bad_reload),
+    ("flood", flood),
     ("many-1000", |_| many(1000)),
     ("many-4000", |_| many(4000)),
 ];
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     enclosure::enter()?;
     let started = Instant::now();
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     for (name, measure) in MEASURES {
         if options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             continue;
@@ -71,14 +71,29 @@ fn main() -> Result<()> {
             say(&row.line());
             rows.push(row);
         }
+        // After each measure, so that what was measured is kept if the rest is interrupted.
+        if let Some(file) = &options.into {
+            write_between(file, &table(&rows))?;
+        }
     }
-    let table: Vec<String> = rows.iter().map(Row::line).collect();
-    let text = format!("{HEADING}\n{}\n", table.join("\n"));
-    say(&format!("\n{text}\n{:.0} s", started.elapsed().as_secs_f64()));
-    if let Some(file) = &options.into {
-        write_between(file, &text)?;
-    }
+    say(&format!("\n{}\n{:.0} s", table(&rows), started.elapsed().as_secs_f64()));
     Ok(())
+}
+
+fn table(rows: &[Row]) -> String {
+    let lines: Vec<String> = rows.iter().map(Row::line).collect();
+    format!("{HEADING}\n{}\n", lines.join("\n"))
+}
+
+/// Measures that mostly wait, at the same time, each on a LAN of its own.
+fn together<T: Send, M: FnOnce() -> Result<T> + Send>(measures: Vec<M>) -> Result<Vec<T>> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = measures.into_iter().map(|measure| scope.spawn(measure)).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a measuring thread panicked"))?)
+            .collect()
+    })
 }
 
 fn say(text: &str) {
@@ -150,13 +165,20 @@ fn planned(options: &Options) -> Result<Vec<Row>> {
         let mut alike = lost("SIGTERM, the same program as successor");
         let mut mixed = lost("SIGTERM, keepalived as successor");
         let mut asked = lost("`standfast handover`, keepalived as successor");
+        let (ours, theirs) = (Kind::Standfast, Kind::Keepalived);
         for _ in 0..options.runs {
-            for kind in BOTH {
-                series(&mut alike, kind).push(failover::planned(kind, kind, interval, Planned::Stop)?);
-            }
-            let (ours, theirs) = (Kind::Standfast, Kind::Keepalived);
-            mixed.standfast.push(failover::planned(ours, theirs, interval, Planned::Stop)?);
-            asked.standfast.push(failover::planned(ours, theirs, interval, Planned::Handover)?);
+            let lost = together(
+                BOTH.map(|kind| move || failover::planned(kind, kind, interval, Planned::Stop)).into(),
+            )?;
+            alike.keepalived.push(lost[0]);
+            alike.standfast.push(lost[1]);
+            let lost = together(
+                [Planned::Stop, Planned::Handover]
+                    .map(|how| move || failover::planned(ours, theirs, interval, how))
+                    .into(),
+            )?;
+            mixed.standfast.push(lost[0]);
+            asked.standfast.push(lost[1]);
         }
         mixed.keepalived = alike.keepalived.clone();
         asked.keepalived = alike.keepalived.clone();
@@ -175,15 +197,11 @@ fn heal(options: &Options) -> Result<Vec<Row>> {
             format!("partition healed, {family}, 100 ms: last lost ping after it (ms, asked each 5)");
         // One interval, and the step of the questions.
         let mut row = Row::new(measure, Worst::Largest, Goal::EveryUpTo(105.0));
-        for _ in 0..options.heals {
-            // They mostly wait: both programs at the same time, each on a LAN of its own.
-            let outcomes: Vec<_> = std::thread::scope(|scope| {
-                let vr = &vr;
-                let running = BOTH.map(|kind| (kind, scope.spawn(move || failover::heal(kind, vr))));
-                running.into_iter().map(|(kind, thread)| (kind, thread.join())).collect()
-            });
-            for (kind, outcome) in outcomes {
-                let ms = outcome.map_err(|_| anyhow::anyhow!("a measuring thread panicked"))??;
+        for _ in 0..options.heals.div_ceil(2) {
+            let vr = &vr;
+            let kinds = [BOTH, BOTH].concat();
+            let outages = together(kinds.iter().map(|kind| move || failover::heal(*kind, vr)).collect())?;
+            for (kind, ms) in kinds.into_iter().zip(outages) {
                 series(&mut row, kind).push(ms);
             }
         }
@@ -223,9 +241,9 @@ fn bad_reload(options: &Options) -> Result<Vec<Row>> {
     let mut row =
         Row::new("reload with VRID 300: goes on (1) or not (0)", Worst::Smallest, Goal::EveryFrom(1.0));
     for _ in 0..options.runs {
-        for kind in BOTH {
-            series(&mut row, kind).push(f64::from(u8::from(hostile::bad_reload(kind)?)));
-        }
+        let went_on = together(BOTH.map(|kind| move || hostile::bad_reload(kind)).into())?;
+        row.keepalived.push(f64::from(u8::from(went_on[0])));
+        row.standfast.push(f64::from(u8::from(went_on[1])));
     }
     Ok(vec![row])
 }

@@ -92,74 +92,70 @@ impl Timeline {
         text
     }
 
-    /// The same as a picture: a lane for each VM, filled while it holds the address, and the requests lost.
+    /// The same as a picture: a column for each step, however long it took; in it a lane for each VM, filled while
+    /// it holds the address, and the requests lost.
     pub(crate) fn svg(&self, lanes: &[&str]) -> String {
         const WIDTH: f64 = 1200.0;
-        const LEFT: f64 = 140.0;
+        const LEFT: f64 = 110.0;
         const LANE: f64 = 34.0;
-        const TOP: f64 = 120.0;
-        let begin = self.steps.first().map_or(0.0, |step| step.began.as_secs_f64());
-        let end = self.steps.last().map_or(1.0, |step| step.ended.as_secs_f64());
-        let x = |at: Duration| {
-            LEFT + (WIDTH - LEFT - 20.0)
-                * ((at.as_secs_f64() - begin) / (end - begin).max(0.001)).clamp(0.0, 1.0)
-        };
-        #[allow(clippy::cast_precision_loss, reason = "a handful of lanes")]
-        let lane_y = |lane: usize| TOP + LANE * lane as f64;
+        const TOP: f64 = 112.0;
+        #[allow(clippy::cast_precision_loss, reason = "a handful of steps and lanes")]
+        let place = |number: usize| number as f64;
+        let column = (WIDTH - LEFT - 10.0) / place(self.steps.len().max(1));
+        let lane_y = |lane: usize| TOP + LANE * place(lane);
         let bottom = lane_y(lanes.len() + 1);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {:.0}\" font-family=\"sans-serif\" \
              font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-             <text x=\"16\" y=\"24\" font-size=\"16\">Who holds the virtual address, and what the client lost</text>\n",
-            bottom + 44.0
+             <text x=\"10\" y=\"24\" font-size=\"16\">Who holds the virtual address, and what the client lost</text>\n",
+            bottom + 40.0
         );
-        for (place, step) in self.steps.iter().enumerate() {
-            let (from, to) = (x(step.began), x(step.ended));
-            let shade = if place % 2 == 0 { "#f2f4f7" } else { "#e6eaf0" };
+        // Writing to a String cannot fail.
+        for (number, step) in self.steps.iter().enumerate() {
+            let left = LEFT + column * place(number);
+            let shade = if number % 2 == 0 { "#f2f4f7" } else { "#e6eaf0" };
             let _ = writeln!(
                 svg,
-                "<rect x=\"{from:.1}\" y=\"40\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{shade}\"/>\n\
-                 <text transform=\"translate({:.1},112) rotate(-28)\">{}</text>",
-                to - from,
-                bottom - 40.0,
-                from + 6.0,
-                escaped(&step.name)
+                "<rect x=\"{left:.1}\" y=\"40\" width=\"{column:.1}\" height=\"{:.1}\" fill=\"{shade}\"/>",
+                bottom - 10.0
             );
-        }
-        for (lane, name) in lanes.iter().enumerate() {
-            let y = lane_y(lane);
-            let _ = writeln!(svg, "<text x=\"16\" y=\"{:.1}\">{}</text>", y + 20.0, escaped(name));
-            for (from, to) in self.held(lane) {
-                let _ = writeln!(
-                    svg,
-                    "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"18\" fill=\"#2f7d4f\"/>",
-                    x(from),
-                    y + 7.0,
-                    (x(to) - x(from)).max(1.0)
-                );
+            for (row, line) in wrapped(&step.name, 24).iter().enumerate() {
+                let y = 56.0 + 14.0 * place(row);
+                let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{y:.0}\">{}</text>", left + 6.0, escaped(line));
             }
-        }
-        let y = lane_y(lanes.len());
-        let _ = writeln!(svg, "<text x=\"16\" y=\"{:.1}\">requests lost</text>", y + 20.0);
-        for step in &self.steps {
+            let length = step.ended.saturating_sub(step.began).as_secs_f64().max(0.001);
+            let x = |at: Duration| left + column * at.saturating_sub(step.began).as_secs_f64() / length;
+            for lane in 0..lanes.len() {
+                for (from, to) in self.held(lane) {
+                    let (from, to) = (from.max(step.began), to.min(step.ended));
+                    if from < to {
+                        let _ = writeln!(
+                            svg,
+                            "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"18\" fill=\"#2f7d4f\"/>",
+                            x(from),
+                            lane_y(lane) + 7.0,
+                            (x(to) - x(from)).max(1.0)
+                        );
+                    }
+                }
+            }
             let colour = if step.lost == 0 { "#2f7d4f" } else { "#b3261e" };
             let _ = writeln!(
                 svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{} of {}</text>",
-                x(step.began) + 4.0,
-                y + 20.0,
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{} of {} lost</text>\n\
+                 <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#555\">{length:.1} s</text>",
+                left + 6.0,
+                lane_y(lanes.len()) + 20.0,
                 step.lost,
-                step.asked
+                step.asked,
+                left + 6.0,
+                bottom + 18.0
             );
         }
-        let _ = writeln!(
-            svg,
-            "<text x=\"{LEFT}\" y=\"{:.1}\" fill=\"#555\">{begin:.0} s</text>\n\
-             <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#555\" text-anchor=\"end\">{end:.0} s</text>\n</svg>",
-            bottom + 24.0,
-            WIDTH - 20.0,
-            bottom + 24.0
-        );
+        for (lane, name) in lanes.iter().copied().chain(["requests"]).enumerate() {
+            let _ = writeln!(svg, "<text x=\"10\" y=\"{:.1}\">{}</text>", lane_y(lane) + 20.0, escaped(name));
+        }
+        svg.push_str("</svg>\n");
         svg
     }
 
@@ -178,6 +174,21 @@ impl Timeline {
         }
         spans
     }
+}
+
+/// Lines of no more than `width` letters where words allow.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn escaped(text: &str) -> String {
