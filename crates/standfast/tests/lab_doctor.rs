@@ -265,7 +265,8 @@ fn pitfall_7_a_bound_reservation() {
     let Some(place) = Place::new() else { return };
     let device = Some("00000000-0000-4000-8000-000000000777".to_owned());
     place.change(&place.reserved, &PortUpdate { device_id: device, ..Default::default() });
-    place.found_and_mended("reservation-bound");
+    // The mend is Nova's, and there is no server behind these ports.
+    assert!(place.findings().contains(&"reservation-bound".to_owned()));
 }
 
 #[test]
@@ -335,6 +336,7 @@ fn pitfall_5_somebody_has_the_address() {
     let Some(place) = Place::new() else { return };
     place.client.network().delete_port(&place.reserved).unwrap();
     let taken = place.member(VIP);
+    place.change(&taken, &PortUpdate { allowed_address_pairs: Some(Vec::new()), ..Default::default() });
     assert!(place.findings().contains(&"address-taken".to_owned()));
     let (code, text) = place.standfast(&["reserve", VIP, "--network", &place.network]);
     assert_eq!(code, 1, "{text}");

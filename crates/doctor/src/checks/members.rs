@@ -171,8 +171,11 @@ fn pairs_of(cloud: &Cloud, member: &Port, findings: &mut Vec<Finding>) {
                 .mended_by(
                     "replace it by the virtual address",
                     format!(
-                        "openstack port unset --allowed-address ip-address={} {}",
-                        pair.ip_address, member.id
+                        // Neutron filled the MAC in, and the pair is only found with it.
+                        "openstack port unset --allowed-address ip-address={},mac-address={} {}",
+                        pair.ip_address,
+                        pair.mac_address.as_deref().unwrap_or(&member.mac_address),
+                        member.id
                     ),
                 ),
             );

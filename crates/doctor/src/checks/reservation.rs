@@ -115,7 +115,10 @@ fn reservation(cloud: &Cloud, address: IpAddr, subnet: &Subnet, findings: &mut V
                 Source::OpenStack,
                 format!("device_id {}, device_owner {}", port.device_id, port.device_owner),
             )
-            .mended_by("detach it", format!("openstack port unset --device {}", port.id)),
+            .mended_by(
+                "detach it from the VM",
+                format!("openstack server remove port {} {}", port.device_id, port.id),
+            ),
         );
     } else if port.device_owner.is_empty() {
         findings.push(
