@@ -125,8 +125,14 @@ fn takeover(options: &Options) -> Result<Vec<Row>> {
         let measure = format!("Active cut, {ms} ms: last advert to the Backup's first, beyond theory (ms)");
         let mut row = Row::new(measure, Worst::Largest, Goal::MedianUpTo(0.3));
         for _ in 0..options.runs {
-            for kind in BOTH {
-                let seen = failover::cut(kind, Duration::from_millis(ms), false)?;
+            let cut = |kind| failover::cut(kind, Duration::from_millis(ms), false);
+            // Those of a second wait for nearly all of their time; shorter ones are taken one by one.
+            let seen = if ms == 1000 {
+                together(BOTH.map(|kind| move || cut(kind)).into())?
+            } else {
+                BOTH.into_iter().map(cut).collect::<Result<_>>()?
+            };
+            for (kind, seen) in BOTH.into_iter().zip(seen) {
                 series(&mut row, kind).push(seen.beyond_theory);
             }
         }
@@ -167,18 +173,20 @@ fn planned(options: &Options) -> Result<Vec<Row>> {
         let mut asked = lost("`standfast handover`, keepalived as successor");
         let (ours, theirs) = (Kind::Standfast, Kind::Keepalived);
         for _ in 0..options.runs {
+            let ways = [
+                (theirs, theirs, Planned::Stop),
+                (ours, ours, Planned::Stop),
+                (ours, theirs, Planned::Stop),
+                (ours, theirs, Planned::Handover),
+            ];
             let lost = together(
-                BOTH.map(|kind| move || failover::planned(kind, kind, interval, Planned::Stop)).into(),
+                ways.map(|(kind, successor, how)| move || failover::planned(kind, successor, interval, how))
+                    .into(),
             )?;
             alike.keepalived.push(lost[0]);
             alike.standfast.push(lost[1]);
-            let lost = together(
-                [Planned::Stop, Planned::Handover]
-                    .map(|how| move || failover::planned(ours, theirs, interval, how))
-                    .into(),
-            )?;
-            mixed.standfast.push(lost[0]);
-            asked.standfast.push(lost[1]);
+            mixed.standfast.push(lost[2]);
+            asked.standfast.push(lost[3]);
         }
         mixed.keepalived = alike.keepalived.clone();
         asked.keepalived = alike.keepalived.clone();
@@ -197,9 +205,9 @@ fn heal(options: &Options) -> Result<Vec<Row>> {
             format!("partition healed, {family}, 100 ms: last lost ping after it (ms, asked each 5)");
         // One interval, and the step of the questions.
         let mut row = Row::new(measure, Worst::Largest, Goal::EveryUpTo(105.0));
-        for _ in 0..options.heals.div_ceil(2) {
+        for _ in 0..options.heals.div_ceil(4) {
             let vr = &vr;
-            let kinds = [BOTH, BOTH].concat();
+            let kinds = [BOTH; 4].concat();
             let outages = together(kinds.iter().map(|kind| move || failover::heal(*kind, vr)).collect())?;
             for (kind, ms) in kinds.into_iter().zip(outages) {
                 series(&mut row, kind).push(ms);
@@ -223,8 +231,13 @@ fn flood(options: &Options) -> Result<Vec<Row>> {
         for run in 0..options.runs {
             // Each run takes the next kind of fault, so that all have their turn.
             let fault = Fault::ALL[run % Fault::ALL.len()];
-            for kind in BOTH {
-                let seen = hostile::flood(kind, fault, rate).with_context(|| fault.name())?;
+            let flood = |kind| hostile::flood(kind, fault, rate).with_context(|| fault.name());
+            let seen = if rate < 10_000 {
+                together(BOTH.map(|kind| move || flood(kind)).into())?
+            } else {
+                BOTH.into_iter().map(flood).collect::<Result<_>>()?
+            };
+            for (kind, seen) in BOTH.into_iter().zip(seen) {
                 series(&mut adverts, kind).push(seen.adverts);
                 series(&mut takeovers, kind).push(seen.takeovers);
                 series(&mut lost, kind).push(seen.pings_lost);

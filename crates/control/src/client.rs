@@ -77,6 +77,14 @@ pub fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof)
 }
 
+impl Agent {
+    /// Whether it says that this is its main pid file.
+    fn has_pid_file(&self, path: &Path) -> bool {
+        let answer = self.ask_once(&Request::Identify, Duration::from_secs(2));
+        matches!(answer, Ok(Response::Identity { pid_file, .. }) if Path::new(&pid_file) == path)
+    }
+}
+
 /// The agents that `target` means and that run. A socket nobody listens at is passed over.
 ///
 /// # Errors
@@ -108,6 +116,12 @@ pub fn discover(target: &Target) -> io::Result<Vec<Agent>> {
             // Others are the caller's to see when it asks.
             _ => found.push(Agent { socket }),
         }
+    }
+    if let Target::PidFile(path) = target
+        && found.len() > 1
+    {
+        // Process namespaces give the same number more than once: the agent knows which file is its own.
+        found.retain(|agent| agent.has_pid_file(path));
     }
     found.sort_by(|a, b| a.socket.cmp(&b.socket));
     Ok(found)
