@@ -143,6 +143,15 @@ mod tests {
         let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
         let main = folder.join("main.pid");
         std::fs::write(&main, format!("{}\n", child.id())).unwrap();
+        // Until it has begun, it has our own name.
+        let comm = format!("/proc/{}/comm", child.id());
+        let begun = || std::fs::read_to_string(&comm).is_ok_and(|name| name.trim() == "keepalived");
+        for _ in 0..500 {
+            if begun() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         assert!(PidFiles::write(&main, &[]).unwrap_err().contains(&child.id().to_string()));
         child.kill().unwrap();
         child.wait().unwrap();
