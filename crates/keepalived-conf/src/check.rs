@@ -21,7 +21,12 @@ pub(crate) fn configuration(
     environment: &Environment<'_>,
     findings: &mut Findings,
 ) -> Configuration {
-    let mut checker = Checker { findings, loader: environment.loader, interfaces: environment.interfaces };
+    let mut checker = Checker {
+        findings,
+        loader: environment.loader,
+        interfaces: environment.interfaces,
+        own_priorities: [0; 2],
+    };
     let mut configuration = Configuration::default();
     let entries = checker.known(statements, Context::File);
     // What instances take from global_defs must be known first, wherever it stands.

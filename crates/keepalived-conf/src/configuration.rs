@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use vrrp::{AdvertInterval, ChecksumForm, Family, Priority, Version, VirtualRouterId};
 
+use crate::route::VirtualRoute;
+use crate::rule::VirtualRule;
 use crate::source::Span;
 
 /// A whole configuration without errors.
@@ -319,6 +321,10 @@ pub struct VrrpInstance {
     pub addresses: Vec<VirtualAddress>,
     /// `virtual_ipaddress_excluded`.
     pub excluded: Vec<VirtualAddress>,
+    /// `virtual_routes`.
+    pub routes: Vec<VirtualRoute>,
+    /// `virtual_rules`.
+    pub rules: Vec<VirtualRule>,
     /// `unicast_src_ip`, `mcast_src_ip`.
     pub source: Option<IpAddr>,
     /// `unicast_peer`; `None` is multicast.

@@ -11,6 +11,8 @@ use crate::configuration::{
 };
 use crate::diagnostic::{Diagnostic, Severity, did_you_mean};
 use crate::keywords::{Context, Keyword};
+use crate::route::VirtualRoute;
+use crate::rule::VirtualRule;
 use crate::source::Span;
 use crate::tree::{Statement, Word};
 use crate::values::{Checker, Entries};
@@ -28,6 +30,8 @@ struct Draft {
     addresses: Vec<VirtualAddress>,
     no_addresses: bool,
     excluded: Vec<VirtualAddress>,
+    routes: Vec<VirtualRoute>,
+    rules: Vec<VirtualRule>,
     source: Option<(IpAddr, Span)>,
     peers: Option<Vec<Peer>>,
     check_unicast_src: Option<bool>,
@@ -55,7 +59,7 @@ impl Checker<'_> {
         let mut draft = Draft::default();
         let entries = self.entries(statement, Context::Instance);
         for (keyword, line) in &entries.lines {
-            self.instance_line(keyword, line, &mut draft);
+            self.instance_line(keyword, line, &mut draft, global);
         }
         if statement.block.is_some() {
             self.required(&name, span, &entries, &draft);
@@ -63,7 +67,7 @@ impl Checker<'_> {
         self.finish(name, span, draft, global)
     }
 
-    fn instance_line(&mut self, keyword: &Keyword, line: &Statement, draft: &mut Draft) {
+    fn instance_line(&mut self, keyword: &Keyword, line: &Statement, draft: &mut Draft, global: &GlobalDefs) {
         match keyword.name {
             "state" => self.state(line, draft),
             "interface" => {
@@ -94,6 +98,16 @@ impl Checker<'_> {
             "virtual_ipaddress_excluded" => {
                 for entry in self.lines(line) {
                     draft.excluded.extend(self.virtual_address(entry));
+                }
+            }
+            "virtual_routes" => {
+                for entry in self.lines(line) {
+                    draft.routes.extend(self.virtual_route(entry, global.dynamic_interfaces));
+                }
+            }
+            "virtual_rules" => {
+                for entry in self.lines(line) {
+                    draft.rules.extend(self.virtual_rule(entry, global.dynamic_interfaces));
                 }
             }
             "no_virtual_ipaddress" => draft.no_addresses = true,
@@ -382,6 +396,8 @@ impl Checker<'_> {
             family,
             addresses: draft.addresses,
             excluded: draft.excluded,
+            routes: draft.routes,
+            rules: draft.rules,
             source: draft.source.map(|(address, _)| address),
             unicast_peers: draft.peers,
             check_unicast_src: draft.check_unicast_src.unwrap_or(global.check_unicast_src),

@@ -12,10 +12,13 @@ mod configuration;
 mod diagnostic;
 mod file_system;
 mod instance;
+mod kernel_names;
 pub mod keywords;
 pub mod lexer;
 mod line;
 mod reader;
+mod route;
+mod rule;
 pub mod source;
 pub mod tree;
 mod values;
@@ -25,7 +28,9 @@ pub use configuration::{
     TrackFile, TrackProcess, Tracks, VirtualAddress, VrrpInstance, VrrpScript,
 };
 pub use diagnostic::{Diagnostic, Related, Report, Severity};
-pub use file_system::FileSystem;
+pub use file_system::{FileSystem, host_id};
+pub use route::{Nexthop, Placement, RouteKind, RouteMetric, VirtualRoute};
+pub use rule::{RuleAction, VirtualRule};
 pub use source::{FileLoader, Program, Sources, Span};
 
 use diagnostic::Findings;
@@ -77,9 +82,4 @@ pub fn read(path: &str, environment: &Environment<'_>) -> Outcome {
     let diagnostics = findings.finish();
     let bad = diagnostics.iter().any(|d| d.severity == Severity::Error);
     Outcome { configuration: (!bad).then_some(configuration), diagnostics, sources, tree }
-}
-
-/// As [`read`], with the names of interfaces unchecked.
-pub fn parse(path: &str, loader: &dyn FileLoader, config_id: Option<&str>) -> Outcome {
-    read(path, &Environment { loader, config_id, interfaces: None })
 }

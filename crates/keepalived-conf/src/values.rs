@@ -17,6 +17,8 @@ pub(crate) struct Checker<'a> {
     pub(crate) loader: &'a dyn FileLoader,
     /// The links of this host, if they are known.
     pub(crate) interfaces: Option<&'a [String]>,
+    /// How many IPv4 and IPv6 rules had no priority so far.
+    pub(crate) own_priorities: [u32; 2],
 }
 
 /// The lines of a block that are to be read.

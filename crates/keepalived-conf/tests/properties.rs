@@ -5,9 +5,9 @@ mod memory;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use keepalived_conf::Span;
 use keepalived_conf::lexer::{Comments, quote, tokens, unquote};
 use keepalived_conf::tree::{Statement, print};
+use keepalived_conf::{Environment, Span};
 use memory::{Memory, read, said};
 use proptest::prelude::*;
 
@@ -196,8 +196,9 @@ fn a_thousand_instances() {
     let mut best = Duration::MAX;
     for _ in 0..20 {
         let memory = Memory::default().with("/etc/k.conf", &text);
+        let environment = Environment { loader: &memory, config_id: None, interfaces: None };
         let start = Instant::now();
-        let outcome = keepalived_conf::parse("/etc/k.conf", &memory, None);
+        let outcome = keepalived_conf::read("/etc/k.conf", &environment);
         best = best.min(start.elapsed());
         assert_eq!(outcome.configuration.map(|c| c.instances.len()), Some(1000), "{:?}", outcome.diagnostics);
     }

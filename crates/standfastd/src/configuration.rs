@@ -63,10 +63,8 @@ fn parse(line: &CommandLine) -> Result<Outcome, String> {
 }
 
 fn parse_with(line: &CommandLine, interfaces: Option<&[String]>) -> Outcome {
-    // keepalived's default: the host's name up to the first dot.
-    let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let config_id = line.config_id.as_deref().or_else(|| host_name.split('.').next());
-    let environment = Environment { loader: &FileSystem, config_id, interfaces };
+    let config_id = line.config_id.clone().or_else(keepalived_conf::host_id);
+    let environment = Environment { loader: &FileSystem, config_id: config_id.as_deref(), interfaces };
     keepalived_conf::read(&line.configuration.display().to_string(), &environment)
 }
 

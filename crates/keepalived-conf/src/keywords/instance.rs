@@ -4,7 +4,6 @@ use super::{Context, NO_CHECKER, Table, Value, full, no_effect, not_built, secon
 
 const NO_VMAC: &str =
     "virtual MACs are not built yet: leave it out; the real MAC is announced, as clouds need it";
-const NO_ROUTES: &str = "not built yet: add and remove them in notify_master and notify_backup scripts";
 
 /// Words of `vrrp_instance` beside [`super::SHARED`].
 pub const INSTANCE: Table = &[
@@ -22,6 +21,10 @@ pub const INSTANCE: Table = &[
     full("virtual_ipaddress", Value::List("ADDRESS[/PREFIX] [dev INTERFACE] [brd ADDRESS] [label NAME] [scope SCOPE] [-nodad]"), "required", "The addresses, in the adverts and on the Active. One family; 255 at most.")
         .differs("Without a prefix it is /32 or /128, as in keepalived, and is said. Of another family it is an error, not left out."),
     full("virtual_ipaddress_excluded", Value::List("ADDRESS[/PREFIX] [...]"), "none", "Addresses that move along without being in the adverts; of either family."),
+    full("virtual_routes", Value::List("[to] PREFIX|default [via GATEWAY] [dev INTERFACE] [onlink] [src ADDRESS] [table TABLE] [metric N] [scope SCOPE] [protocol PROTOCOL] [tos N] [mtu [lock] N ...] [append | add] [no_track] [nexthop via GATEWAY [dev INTERFACE] [weight N] ...]"), "none", "Routes that move along: set right after the addresses, removed before them. Also `blackhole`, `unreachable`, `prohibit` and `throw` before the prefix; `inet6` for `default` in IPv6; names of tables as in /etc/iproute2.")
+        .differs("They carry the protocol 112 (keepalived's: 18), or the one that is written, with or without `no_track`. Deleted by somebody they are put back at once, where keepalived gives up being Active; `no_track` leaves them away until the next time, as there. One that somebody else has set is used and never removed."),
+    full("virtual_rules", Value::List("[from PREFIX] [to PREFIX] [iif INTERFACE] [oif INTERFACE] [fwmark N[/MASK]] [tos N] [not] [ipproto NAME] [sport RANGE] [dport RANGE] [uidrange RANGE] table TABLE | blackhole | unreachable | prohibit [suppress_prefixlength N] [priority N] [protocol PROTOCOL] [no_track]"), "none", "Rules for choosing a table that move along, set and removed with the routes. `inet6` for IPv6 where no address says it.")
+        .differs("As `virtual_routes`. Without a priority: 16384 and down, as with keepalived, and that is said."),
     full("no_virtual_ipaddress", Value::Flag, "off", "There is no address, and that is meant."),
     full("unicast_src_ip", Value::Text("ADDRESS"), "the interface's first address", "Where adverts come from."),
     full("mcast_src_ip", Value::Text("ADDRESS"), "the interface's first address", "The same."),
@@ -64,8 +67,6 @@ pub const INSTANCE: Table = &[
     not_built("use_vmac_addr", "A virtual MAC address.", NO_VMAC),
     not_built("vmac_xmit_base", "A virtual MAC address.", NO_VMAC),
     not_built("use_ipvlan", "An ipvlan interface.", "ipvlan is not built yet: leave it out"),
-    not_built("virtual_routes", "Routes that move along.", NO_ROUTES),
-    not_built("virtual_rules", "Rules that move along.", NO_ROUTES),
     not_built("promote_secondaries", "Keeps an address's siblings.", "not built yet: set the sysctl net.ipv4.conf.INTERFACE.promote_secondaries to 1"),
     not_built("vrf", "A VRF to run in.", "not built yet: name the interface"),
     not_built("auth_hmac", "keepalived 2.4's authentication.", "not built yet: restrict who can send protocol 112 with a security group"),
