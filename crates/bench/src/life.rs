@@ -1,6 +1,7 @@
 //! Start, stop, memory, and many virtual routers.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -54,6 +55,8 @@ pub(crate) fn resident(kind: Kind) -> Result<f64> {
 
 /// What many virtual routers cost.
 pub(crate) struct Many {
+    /// From the start of the Active until all its addresses stand, in seconds.
+    pub(crate) standing: f64,
     /// Percent of a core, Active.
     pub(crate) active_cpu: f64,
     /// Percent of a core, Backup.
@@ -81,10 +84,18 @@ pub(crate) fn many(kind: Kind, count: usize) -> Result<Many> {
             ))?;
         }
     }
+    let started = Moment::now();
     let mut a = Router::start_with(kind, &scene.a, &configuration(count, 200))?;
+    // The links' own addresses, and the virtual ones.
+    let all = count.div_ceil(PER_LINK) + count;
+    wait::until("all addresses stand", Duration::from_mins(5), || {
+        let of_links = |(link, address, _): &(String, IpAddr, u8)| {
+            link != "lo" && link.starts_with('l') && address.is_ipv4()
+        };
+        scene.a.addresses().is_ok_and(|found| found.iter().filter(|one| of_links(one)).count() == all)
+    })?;
+    let standing = Moment::now().since(started).as_secs_f64();
     let mut b = Router::start_with(kind, &scene.b, &configuration(count, 100))?;
-    let probe: std::net::IpAddr = "10.100.0.10".parse()?;
-    wait::until("the first has its address", Duration::from_mins(1), || scene.a.has_address(probe))?;
     std::thread::sleep(Duration::from_secs(8));
     let (a_before, b_before, from) = (a.daemon().cpu_time(), b.daemon().cpu_time(), Moment::now());
     std::thread::sleep(Duration::from_secs(5));
@@ -96,7 +107,7 @@ pub(crate) fn many(kind: Kind, count: usize) -> Result<Many> {
     let (reload_gap, false_takeovers) = reload(&scene, &a, count)?;
     #[allow(clippy::cast_precision_loss, reason = "some thousands")]
     let resident = a.daemon().resident_kib() as f64 / 1024.0;
-    Ok(Many { active_cpu, backup_cpu, resident, reload_gap, false_takeovers })
+    Ok(Many { standing, active_cpu, backup_cpu, resident, reload_gap, false_takeovers })
 }
 
 /// A reload that changes nothing, seen on the first link from the Backup's side.
@@ -106,7 +117,7 @@ fn reload(scene: &Scene, a: &Router, count: usize) -> Result<(f64, f64)> {
     a.reload(&configuration(count, 200))?;
     std::thread::sleep(Duration::from_secs(3));
     let adverts = watch.adverts();
-    let active: std::net::IpAddr = "10.100.0.1".parse()?;
+    let active: IpAddr = "10.100.0.1".parse()?;
     let mut longest = Duration::ZERO;
     let mut last = std::collections::BTreeMap::new();
     for advert in adverts.iter().filter(|advert| advert.source == active) {

@@ -283,6 +283,8 @@ fn life(options: &Options) -> Result<Vec<Row>> {
 
 fn many(count: usize) -> Result<Vec<Row>> {
     let name = |what: &str| format!("{count} virtual routers, 100 ms: {what}");
+    let mut standing =
+        Row::new(name("start to all addresses (s)"), Worst::Largest, Goal::NoMoreThanKeepalived);
     let mut active = Row::new(name("CPU, Active (% of a core)"), Worst::Largest, Goal::NoMoreThanKeepalived);
     let mut backup = Row::new(name("CPU, Backup (% of a core)"), Worst::Largest, Goal::NoMoreThanKeepalived);
     let mut resident = Row::new(name("resident memory (MiB)"), Worst::Largest, Goal::NoMoreThanKeepalived);
@@ -296,6 +298,7 @@ fn many(count: usize) -> Result<Vec<Row>> {
     for _ in 0..3 {
         for kind in BOTH {
             let seen = life::many(kind, count)?;
+            series(&mut standing, kind).push(seen.standing);
             series(&mut active, kind).push(seen.active_cpu);
             series(&mut backup, kind).push(seen.backup_cpu);
             series(&mut resident, kind).push(seen.resident);
@@ -303,5 +306,5 @@ fn many(count: usize) -> Result<Vec<Row>> {
             series(&mut takeovers, kind).push(seen.false_takeovers);
         }
     }
-    Ok(vec![active, backup, resident, gap, takeovers])
+    Ok(vec![standing, active, backup, resident, gap, takeovers])
 }
