@@ -16,5 +16,7 @@ pub mod poll;
 pub mod privileges;
 pub mod process;
 pub mod question_frame;
+pub mod route;
+pub mod rule;
 pub mod signals;
 mod socket_option;

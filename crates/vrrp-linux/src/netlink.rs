@@ -1,4 +1,4 @@
-//! Links and addresses of the kernel: asked for, changed, watched.
+//! Links and addresses of the kernel: asked for, changed, watched. Routes and rules have modules of their own.
 
 use std::fmt;
 use std::io;
@@ -14,11 +14,16 @@ use rustix::system::uname;
 use vrrp::{IfIndex, MacAddress};
 
 use crate::netlink_message::{self as wire, Message};
+use crate::route::{self, RouteSpec};
+use crate::rule::{RuleSpec, parse_rule};
 use crate::socket_option::set_int;
 
 /// The mark (`IFA_PROTO`) of every address that we put on an interface: what carries it is ours to remove,
 /// and nothing else is. 112 is the protocol number of VRRP; no other program is known to use it.
 pub const ADDRESS_PROTOCOL: u8 = 112;
+
+/// `RTNLGRP_IPV4_ROUTE`, `RTNLGRP_IPV4_RULE`, `RTNLGRP_IPV6_ROUTE`, `RTNLGRP_IPV6_RULE`.
+const ROUTE_GROUPS: [i32; 4] = [7, 8, 11, 19];
 
 /// Requests sent at once: their acknowledgements must fit into the socket's buffer.
 const REQUESTS_AT_ONCE: usize = 64;
@@ -78,14 +83,14 @@ pub struct NetlinkError {
 }
 
 impl NetlinkError {
-    /// The address is on that interface already, put there by us or by somebody else.
+    /// The address is on that interface already, or the route or rule is there, set by us or by somebody else.
     pub const fn is_exists(&self) -> bool {
         self.errno == libc::EEXIST
     }
 
-    /// The address was not there.
+    /// The address, route or rule was not there.
     pub const fn is_not_found(&self) -> bool {
-        matches!(self.errno, libc::EADDRNOTAVAIL | libc::ENODEV)
+        matches!(self.errno, libc::EADDRNOTAVAIL | libc::ENODEV | libc::ESRCH | libc::ENOENT)
     }
 
     fn from_io(error: &io::Error) -> Self {
@@ -146,6 +151,10 @@ pub enum KernelEvent {
     AddressAdded(InterfaceAddress),
     /// An address is gone.
     AddressRemoved(InterfaceAddress),
+    /// A route is gone; told after [`Monitor::watch_routes`] only.
+    RouteRemoved(RouteSpec),
+    /// A rule is gone; the same.
+    RuleRemoved(Box<RuleSpec>),
     /// Events were lost: ask for everything anew.
     Overrun,
 }
@@ -183,23 +192,33 @@ impl Netlink {
     /// Puts addresses on their interfaces, marked as ours. One that is there already stays as it is, whoever
     /// put it there, and answers [`NetlinkError::is_exists`]. An answer for each.
     pub fn add_addresses(&mut self, addresses: &[AddressSpec]) -> Vec<Result<(), NetlinkError>> {
-        self.change(addresses, wire::RTM_NEWADDR, wire::NLM_F_CREATE | wire::NLM_F_EXCL)
+        let flags = wire::NLM_F_CREATE | wire::NLM_F_EXCL;
+        self.change(addresses, wire::RTM_NEWADDR, flags, |out, spec| {
+            write_address(out, spec, wire::RTM_NEWADDR);
+        })
     }
 
     /// Takes addresses off their interfaces. An answer for each.
     pub fn remove_addresses(&mut self, addresses: &[AddressSpec]) -> Vec<Result<(), NetlinkError>> {
-        self.change(addresses, wire::RTM_DELADDR, 0)
+        self.change(addresses, wire::RTM_DELADDR, 0, |out, spec| write_address(out, spec, wire::RTM_DELADDR))
     }
 
-    fn change(&mut self, addresses: &[AddressSpec], kind: u16, flags: u16) -> Vec<Result<(), NetlinkError>> {
-        let mut results = Vec::with_capacity(addresses.len());
-        for chunk in addresses.chunks(REQUESTS_AT_ONCE) {
+    /// A request of one kind for each of `specs`; `write` writes what comes behind the header.
+    pub(crate) fn change<T>(
+        &mut self,
+        specs: &[T],
+        kind: u16,
+        flags: u16,
+        write: impl Fn(&mut Vec<u8>, &T),
+    ) -> Vec<Result<(), NetlinkError>> {
+        let mut results = Vec::with_capacity(specs.len());
+        for chunk in specs.chunks(REQUESTS_AT_ONCE) {
             let first = self.sequence.wrapping_add(1);
             let mut request = Vec::with_capacity(chunk.len() * 80);
             for spec in chunk {
                 self.sequence = self.sequence.wrapping_add(1);
                 let flags = wire::NLM_F_REQUEST | wire::NLM_F_ACK | flags;
-                wire::message(&mut request, kind, flags, self.sequence, |out| write_address(out, spec, kind));
+                wire::message(&mut request, kind, flags, self.sequence, |out| write(out, spec));
             }
             results.extend(self.acknowledged(&request, first, chunk.len()));
         }
@@ -243,7 +262,8 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        self.dump(wire::RTM_GETLINK, wire::RTM_NEWLINK, parse_link)
+        // AF_UNSPEC in the first byte; the fixed part of a link is 16 bytes.
+        self.dump(wire::RTM_GETLINK, wire::RTM_NEWLINK, &[0; 16], parse_link)
     }
 
     /// All addresses of both families.
@@ -251,7 +271,7 @@ impl Netlink {
     /// # Errors
     /// What the kernel says.
     pub fn addresses(&mut self) -> io::Result<Vec<InterfaceAddress>> {
-        self.dump(wire::RTM_GETADDR, wire::RTM_NEWADDR, parse_address)
+        self.dump(wire::RTM_GETADDR, wire::RTM_NEWADDR, &[0; 8], parse_address)
     }
 
     /// Whether this host answers for an IPv6 address: the kernel acknowledges a new one, and tells of it, before
@@ -286,17 +306,18 @@ impl Netlink {
         }
     }
 
-    fn dump<T>(
+    /// Everything of a kind; `header` is what comes behind the message's own.
+    pub(crate) fn dump<T>(
         &mut self,
         request: u16,
         answer: u16,
+        header: &[u8],
         parse: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<Vec<T>> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
-        // AF_UNSPEC in the first byte; the longest fixed part (of a link) is 16 bytes.
         wire::message(&mut bytes, request, wire::NLM_F_REQUEST | wire::NLM_F_DUMP, self.sequence, |out| {
-            out.extend_from_slice(&[0; 16]);
+            out.extend_from_slice(header);
         });
         send(&self.socket, &bytes, SendFlags::empty())?;
         let mut found = Vec::new();
@@ -322,7 +343,27 @@ impl Netlink {
     }
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+impl AsFd for Netlink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The kernel's number of an address's family.
+pub(crate) fn family(address: IpAddr) -> u8 {
+    u8::try_from(if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }).unwrap_or(0)
+}
+
+/// An address of a family as the kernel writes it.
+pub(crate) fn ip_of(family: u8, data: &[u8]) -> Option<IpAddr> {
+    match i32::from(family) {
+        libc::AF_INET => <[u8; 4]>::try_from(data).ok().map(|o| IpAddr::V4(Ipv4Addr::from(o))),
+        libc::AF_INET6 => <[u8; 16]>::try_from(data).ok().map(|o| IpAddr::V6(Ipv6Addr::from(o))),
+        _ => None,
+    }
+}
+
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(a) => a.octets().to_vec(),
         IpAddr::V6(a) => a.octets().to_vec(),
@@ -330,8 +371,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 fn write_address(out: &mut Vec<u8>, spec: &AddressSpec, kind: u16) {
-    let family = if spec.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    out.extend_from_slice(&[u8::try_from(family).unwrap_or(0), spec.prefix_len, 0, spec.scope]);
+    out.extend_from_slice(&[family(spec.address), spec.prefix_len, 0, spec.scope]);
     out.extend_from_slice(&spec.interface.0.to_ne_bytes());
     let address = octets(spec.address);
     wire::attribute(out, wire::IFA_LOCAL, &address);
@@ -378,11 +418,7 @@ fn parse_link(body: &[u8]) -> Option<Link> {
 fn parse_address(body: &[u8]) -> Option<InterfaceAddress> {
     let [family, prefix_len, flags, _] = *body.first_chunk::<4>()?;
     let interface = IfIndex(wire::u32_at(body, 4)?);
-    let ip = |data: &[u8]| match i32::from(family) {
-        libc::AF_INET => <[u8; 4]>::try_from(data).ok().map(|o| IpAddr::V4(Ipv4Addr::from(o))),
-        libc::AF_INET6 => <[u8; 16]>::try_from(data).ok().map(|o| IpAddr::V6(Ipv6Addr::from(o))),
-        _ => None,
-    };
+    let ip = |data: &[u8]| ip_of(family, data);
     let (mut local, mut address, mut protocol, mut flags) = (None, None, 0, u32::from(flags));
     for (kind, data) in wire::attributes(body.get(8..)?) {
         match kind {
@@ -419,6 +455,17 @@ impl Monitor {
         Ok(Self { socket, buffer: vec![0; BUFFER] })
     }
 
+    /// Routes and rules from now on too: on a router there may be many.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn watch_routes(&self) -> io::Result<()> {
+        for group in ROUTE_GROUPS {
+            set_int(self.socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group)?;
+        }
+        Ok(())
+    }
+
     /// What has changed since the last call.
     ///
     /// # Errors
@@ -445,6 +492,8 @@ fn event(message: &Message<'_>) -> Option<KernelEvent> {
         wire::RTM_DELLINK => KernelEvent::LinkGone(parse_link(message.body)?),
         wire::RTM_NEWADDR => KernelEvent::AddressAdded(parse_address(message.body)?),
         wire::RTM_DELADDR => KernelEvent::AddressRemoved(parse_address(message.body)?),
+        wire::RTM_DELROUTE => KernelEvent::RouteRemoved(route::parse(message.body)?),
+        wire::RTM_DELRULE => KernelEvent::RuleRemoved(Box::new(parse_rule(message.body)?)),
         _ => return None,
     })
 }
