@@ -43,6 +43,18 @@ pub struct Shared {
     cloud: OnceLock<Cloud>,
 }
 
+impl Shared {
+    /// The wish to stop, which a signal raises.
+    pub fn interrupt(&self) -> Arc<Interrupt> {
+        Arc::clone(&self.interrupt)
+    }
+
+    /// Carries a request out. What it makes is undone by the main thread if a thread of it panics.
+    pub fn call(&self, cloud: Cloud, request: &Request) -> Result<Value> {
+        methods::call(self.cloud.get_or_init(|| cloud), request.method, &request.arguments)
+    }
+}
+
 /// Reads the request from stdin, carries it out and writes the answer to stdout.
 pub fn answer(files: Files) -> std::io::Result<()> {
     answer_with(move |shared| work(&files, shared))
@@ -132,10 +144,8 @@ fn carry_out(files: &Files, shared: &Shared, progress: &Arc<Progress>, request: 
         return Ok(methods::info());
     }
     let client = connect::client(&config, files.ca_cert.as_deref(), progress)?;
-    let cloud = shared.cloud.get_or_init(|| {
-        Cloud::new(config, client, request, Arc::clone(progress), Arc::clone(&shared.interrupt))
-    });
-    methods::call(cloud, request.method, &request.arguments)
+    let cloud = Cloud::new(config, client, request, Arc::clone(progress), shared.interrupt());
+    shared.call(cloud, request)
 }
 
 fn read_config(files: &Files, request: &Request, progress: &Progress) -> Result<Config> {

@@ -1,10 +1,12 @@
 //! The real OpenStack of the lab. Each test gets a project of its own, with a network, so that what a call leaves
 //! behind is all that is there.
 //!
-//! `STANDFAST_LAB_CPI_CONFIG` names the lab's `cpi.json`; without it these tests say that they did nothing.
+//! `STANDFAST_LAB_CPI_CONFIG` names the lab's `cpi.json`, or `LAB_STATE`, which is set inside, names its folder; with
+//! neither these tests say that they did nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fault_proxy::{FaultProxy, RequestRecord, Rule};
@@ -35,6 +37,8 @@ pub(crate) struct Lab {
     pub(crate) subnet_id: String,
     pub(crate) image_id: String,
     next_ip: AtomicU64,
+    /// Those that were made for it.
+    flavors: Mutex<Vec<String>>,
     /// The lab's folder, where the servers' config drives are.
     state: PathBuf,
 }
@@ -42,10 +46,10 @@ pub(crate) struct Lab {
 impl Lab {
     /// A project, unless there is no lab: then `None`, loudly.
     pub(crate) fn open(test: &str) -> Option<Self> {
-        let Some(file) = std::env::var_os("STANDFAST_LAB_CPI_CONFIG").map(PathBuf::from) else {
-            eprintln!(
-                "SKIPPED: {test} needs the lab; set STANDFAST_LAB_CPI_CONFIG to its cpi.json and run it inside"
-            );
+        let named = std::env::var_os("STANDFAST_LAB_CPI_CONFIG").map(PathBuf::from);
+        let inside = || std::env::var_os("LAB_STATE").map(|folder| Path::new(&folder).join("cpi.json"));
+        let Some(file) = named.or_else(inside) else {
+            eprintln!("SKIPPED: {test} needs the lab; run it inside (lab/exec)");
             return None;
         };
         let config: Value =
@@ -79,6 +83,7 @@ impl Lab {
             subnet_id,
             image_id,
             next_ip,
+            flavors: Mutex::default(),
             state: file.parent().map(Path::to_owned).unwrap_or_default(),
         })
     }
@@ -140,6 +145,20 @@ impl Lab {
     /// An address of the network that no call of this test used yet.
     pub(crate) fn free_ip(&self) -> String {
         format!("10.77.0.{}", self.next_ip.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// The name of a flavor that no host of the lab has the memory for: Nova makes a server of it, finds no place and
+    /// gives it up. Only this project sees it.
+    pub(crate) fn too_large(&self) -> String {
+        let name = format!("{}-too-large", self.name);
+        let flavor = json!({"flavor": {"name": name, "ram": 1 << 20, "vcpus": 1, "disk": 1,
+                                       "os-flavor-access:is_public": false}});
+        let made = sent(&self.admin, Service::Compute, Method::Post, "/flavors", &flavor);
+        let id = made["flavor"]["id"].as_str().unwrap().to_owned();
+        let access = json!({"addTenantAccess": {"tenant": self.project_id}});
+        sent(&self.admin, Service::Compute, Method::Post, &format!("/flavors/{id}/action"), &access);
+        self.flavors.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        name
     }
 
     /// A port that holds an address and belongs to nothing.
@@ -205,11 +224,12 @@ impl Lab {
             "snapshot",
             self.client.volume().snapshots(&all).unwrap().into_iter().map(|found| found.id).collect(),
         );
+        let of_the_project = Query::new().filter("project_id", &self.project_id);
+        let networks = self.client.network().networks(&of_the_project).unwrap();
+        add("network", networks.into_iter().map(|network| network.id).collect());
         let images = self.client.image().images(&Query::new().filter("owner", &self.project_id)).unwrap();
         add("image", images.into_iter().map(|image| image.id).collect());
-        for pool in
-            self.client.load_balancer().pools(&Query::new().filter("project_id", &self.project_id)).unwrap()
-        {
+        for pool in self.client.load_balancer().pools(&of_the_project).unwrap() {
             let members = self.client.load_balancer().members(&pool.id, &all).unwrap();
             add("member", members.into_iter().map(|member| member.id).collect());
         }
@@ -277,6 +297,10 @@ impl Drop for Lab {
         {
             let _ = self.admin.network().delete_security_group(&group.id);
         }
+        for flavor in self.flavors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let path = format!("/flavors/{flavor}");
+            let _ = self.admin.send(ApiRequest::new(Service::Compute, Method::Delete, path));
+        }
         for path in [format!("/users/{}", self.user_id), format!("/projects/{}", self.project_id)] {
             let _ = self.admin.send(ApiRequest::new(Service::Identity, Method::Delete, path));
         }
@@ -291,20 +315,28 @@ fn client(auth_url: &str, user: &str, password: &str, project: &str) -> Client {
         scope: Scope::Project { name: project.to_owned(), domain },
     };
     let mut config = Config::new(auth_url, credentials);
+    // Some tests add a region to the catalog.
+    config.region = Some("RegionOne".to_owned());
     // A busy machine may be slow; that is nobody's fault here.
     config.limits.request = Duration::from_secs(PATIENCE);
     config.limits.total = 2 * config.limits.request;
     Client::new(config).unwrap()
 }
 
-fn made_identity(admin: &Client, kind: &str, body: &Value) -> String {
-    let request = ApiRequest::new(Service::Identity, Method::Post, format!("/{kind}s"));
-    let answer = admin.send(request.json(&json!({ kind: body })).unwrap()).unwrap();
-    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+/// Makes something in Keystone; its id.
+pub(super) fn made_identity(admin: &Client, kind: &str, body: &Value) -> String {
+    let answer = sent(admin, Service::Identity, Method::Post, &format!("/{kind}s"), &json!({ kind: body }));
     answer[kind]["id"].as_str().unwrap().to_owned()
 }
 
-fn grant(admin: &Client, project: &str, user: &str, role: &str) {
+/// Sends a request that has no function of its own; the answer, null if it is empty.
+pub(super) fn sent(client: &Client, service: Service, method: Method, path: &str, body: &Value) -> Value {
+    let answer = client.send(ApiRequest::new(service, method, path).json(body).unwrap()).unwrap();
+    if answer.body.is_empty() { Value::Null } else { serde_json::from_slice(&answer.body).unwrap() }
+}
+
+/// Gives a user a role in a project.
+pub(super) fn grant(admin: &Client, project: &str, user: &str, role: &str) {
     let request =
         ApiRequest::new(Service::Identity, Method::Get, "/roles").query(&Query::new().filter("name", role));
     let roles: Value = serde_json::from_slice(&admin.send(request).unwrap().body).unwrap();
@@ -313,21 +345,26 @@ fn grant(admin: &Client, project: &str, user: &str, role: &str) {
     admin.send(ApiRequest::new(Service::Identity, Method::Put, path)).unwrap();
 }
 
-/// A network with a subnet; their ids.
+/// A network with a subnet, IPv4 or IPv6; their ids.
 pub(crate) fn new_network(client: &Client, name: &str, cidr: &str) -> (String, String) {
     let network = client
         .network()
         .create_network(&NetworkCreate { name: name.to_owned(), ..NetworkCreate::default() })
         .unwrap();
+    let subnet = new_subnet(client, &network.id, cidr);
+    (network.id, subnet)
+}
+
+/// One more subnet for a network; its id.
+pub(crate) fn new_subnet(client: &Client, network_id: &str, cidr: &str) -> String {
     let subnet = SubnetCreate {
-        network_id: network.id.clone(),
+        network_id: network_id.to_owned(),
         cidr: cidr.to_owned(),
-        ip_version: 4,
+        ip_version: if cidr.contains(':') { 6 } else { 4 },
         enable_dhcp: Some(false),
         ..SubnetCreate::default()
     };
-    let subnet = client.network().create_subnet(&subnet).unwrap();
-    (network.id, subnet.id)
+    client.network().create_subnet(&subnet).unwrap().id
 }
 
 /// The lab's configuration for this project, through the proxy.

@@ -1,7 +1,10 @@
 //! Calls the built executable as the director does: JSON on stdin, a cleared environment, one process a call.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod catalog;
 pub(crate) mod lab;
+pub(crate) mod stemcell;
+pub(crate) mod sweep;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

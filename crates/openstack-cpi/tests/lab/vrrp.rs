@@ -1,17 +1,9 @@
 //! Address pairs on the real Neutron: what the check tells apart, what it lets through, and that no reserved port is
 //! ever deleted.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
 
-mod driver;
+use std::net::IpAddr;
 
-use driver::lab::{Lab, new_network};
+use crate::driver::lab::{Lab, new_network, new_subnet};
 use openstack::Query;
 use openstack::network::{AddressPair, FixedIp, PortCreate, PortUpdate};
 use serde_json::{Value, json};
@@ -80,12 +72,86 @@ fn the_check_tells_the_cases_apart() {
     );
 }
 
+/// An IPv6 subnet on the lab's network, with a manual network in it.
+fn with_ipv6(lab: &Lab) -> Value {
+    new_subnet(&lab.client, &lab.network_id, "fd00:77::/64");
+    json!({"six": {"type": "manual", "ip": "fd00:77::5", "prefix": "64", "gateway": "fd00:77::1", "dns": ["fd00:77::1"],
+                   "default": ["dns", "gateway"], "cloud_properties": {"net_id": lab.network_id}}})
+}
+
+#[test]
+fn the_check_knows_ipv6_however_it_is_written() {
+    let Some(lab) = Lab::open("vrrp-6") else { return };
+    let networks = with_ipv6(&lab);
+    let pair = json!({"allowed_address_pairs": "FD00:0077:0::0064"});
+    let none = format!("No port on network '{}' ({}) has this address", lab.name(), lab.network_id);
+    refused(&lab, pair.clone(), networks.clone(), "FD00:0077:0::0064", &[&none]);
+    let outside = format!("outside every subnet of network '{}' ({}) (", lab.name(), lab.network_id);
+    let elsewhere = json!({"allowed_address_pairs": "fd00:78::64"});
+    refused(&lab, elsewhere, networks.clone(), "fd00:78::64", &[&outside, "fd00:77::/64"]);
+    // The VM's own address, in another spelling.
+    let own = json!({"allowed_address_pairs": "fd00:77:0:0::5"});
+    refused(&lab, own, networks.clone(), "fd00:77:0:0::5", &["this VM's own address"]);
+
+    let reserved = lab.reserve("fd00:77::64");
+    let before = lab.inventory();
+    let answer = lab.call("create_vm", lab.vm(pair, networks));
+    let vm = answer.result()[0].as_str().unwrap().to_owned();
+    let port = lab.ports_of(&vm).remove(0);
+    assert!(port.has_fixed_ip("fd00:77::5"), "{:?}", port.fixed_ips);
+    let pairs: Vec<&str> = port.allowed_address_pairs.iter().map(|pair| pair.ip_address.as_str()).collect();
+    assert_eq!(pairs.len(), 1);
+    assert_eq!(pairs[0].parse::<IpAddr>().unwrap(), "fd00:77::64".parse::<IpAddr>().unwrap());
+    lab.call("delete_vm", json!([vm])).result();
+    assert_eq!(lab.inventory(), before);
+    let port = lab.client.network().port(&reserved.id).expect("the reserved port stands");
+    assert!(port.device_id.is_empty());
+}
+
+#[test]
+fn a_nic_group_is_one_port_with_both_addresses_and_pairs() {
+    let Some(lab) = Lab::open("dual-stack") else { return };
+    let mut networks = with_ipv6(&lab);
+    let four = lab.manual(&lab.free_ip());
+    networks["private"] = four["private"].clone();
+    networks["six"]["nic_group"] = networks["private"]["nic_group"].clone();
+    networks["six"].as_object_mut().unwrap().remove("default");
+    let vip = lab.free_ip();
+    lab.reserve(&vip);
+    lab.reserve("fd00:77::64");
+    let pairs = json!({"allowed_address_pairs": [vip, {"ip_address": "fd00:77::64", "network": "six"}]});
+    let answer = lab.call("create_vm", lab.vm(pairs, networks.clone()));
+    let vm = answer.result()[0].as_str().unwrap().to_owned();
+    let ports = lab.ports_of(&vm);
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    let port = &ports[0];
+    assert!(port.has_fixed_ip("fd00:77::5"), "{:?}", port.fixed_ips);
+    assert!(port.has_fixed_ip(four["private"]["ip"].as_str().unwrap()), "{:?}", port.fixed_ips);
+    let mut pairs: Vec<&str> = port.allowed_address_pairs.iter().map(|pair| &*pair.ip_address).collect();
+    pairs.sort_unstable();
+    assert_eq!(pairs, [vip.as_str(), "fd00:77::64"]);
+    // The agent sees two networks on one NIC.
+    let data = lab.user_data(&vm);
+    for network in ["private", "six"] {
+        assert_eq!(data["networks"][network]["mac"], json!(port.mac_address));
+        assert_eq!(answer.result()[1][network]["mac"], json!(port.mac_address));
+        assert_eq!(data["networks"][network]["ip"], networks[network]["ip"]);
+    }
+    lab.call("delete_vm", json!([vm])).result();
+
+    // Without the group it is the same network twice.
+    networks["six"]["nic_group"] = json!("1");
+    let answer = lab.call("create_vm", lab.vm(json!({}), networks));
+    let text = format!("Manual network with id {} is already defined", lab.network_id);
+    assert_eq!(answer.cloud_error(), text);
+}
+
 #[test]
 fn neutrons_refusals_are_explained() {
     let Some(lab) = Lab::open("vrrp-refusals") else { return };
-    let before = lab.inventory();
     let networks = lab.manual(&lab.free_ip());
     let fails = |properties: Value, networks: &Value| {
+        let before = lab.inventory();
         let answer = lab.call("create_vm", lab.vm(properties, networks.clone()));
         let message = answer.cloud_error().to_owned();
         assert_eq!(lab.inventory(), before, "{message}");

@@ -1,35 +1,11 @@
 //! Stemcells on the real Glance, and networks of the director on the real Neutron.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
-
-mod driver;
 
 use std::io::Read;
-use std::path::Path;
 
-use driver::lab::Lab;
-use driver::{Answer, Request, start};
-use flate2::{Compression, write::GzEncoder};
+use crate::driver::lab::Lab;
+use crate::driver::stemcell::archive;
+use crate::driver::{Answer, Request, start};
 use serde_json::{Value, json};
-
-/// Writes a stemcell's archive whose `root.img` is what the reader gives.
-fn archive(folder: &Path, mut image: impl Read, size: u64, name: &str) -> String {
-    let path = folder.join("image");
-    let encoder = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::fast());
-    let mut tar = tar::Builder::new(encoder);
-    let mut header = tar::Header::new_gnu();
-    header.set_size(size);
-    header.set_mode(0o644);
-    tar.append_data(&mut header, name, &mut image).unwrap();
-    tar.into_inner().unwrap().finish().unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 fn properties() -> Value {
     json!({"name": "bosh-openstack-kvm-ubuntu", "version": "1.2", "infrastructure": "openstack", "hypervisor": "kvm",

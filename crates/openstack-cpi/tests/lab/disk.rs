@@ -1,17 +1,7 @@
 //! Disks and snapshots on the real Cinder and Nova.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
 
-mod driver;
-
-use driver::Request;
-use driver::lab::Lab;
+use crate::driver::Request;
+use crate::driver::lab::Lab;
 use openstack::Query;
 use serde_json::{Value, json};
 
@@ -80,9 +70,28 @@ fn the_life_of_a_disk() {
 fn a_disk_without_a_vm_and_another_type_for_it() {
     let Some(lab) = Lab::open("disk-type") else { return };
     let disk = lab.call("create_disk", json!([1024, {}, null])).result().as_str().unwrap().to_owned();
-    let answer = lab.call("update_disk", json!([disk, 2048, {}]));
-    assert_eq!(answer.result(), &json!(disk));
-    assert_eq!(lab.client.volume().volume(&disk).unwrap().size, 2);
+    let size_and_type = || {
+        let volume = lab.client.volume().volume(&disk).unwrap();
+        (volume.size, volume.volume_type.unwrap(), volume.status)
+    };
+    assert_eq!(size_and_type(), (1, "default".into(), "available".into()));
+    let updated = |size: u64, properties: Value| {
+        assert_eq!(lab.call("update_disk", json!([disk, size, properties])).result(), &json!(disk));
+    };
+    updated(2048, json!({}));
+    assert_eq!(size_and_type(), (2, "default".into(), "available".into()));
+    updated(2048, json!({"type": "fast"}));
+    assert_eq!(size_and_type(), (2, "fast".into(), "available".into()));
+    updated(3072, json!({"type": "default"}));
+    assert_eq!(size_and_type(), (3, "default".into(), "available".into()));
+    updated(3072, json!({"type": "default"}));
+    let changes = lab.requests().iter().filter(|request| request.url.ends_with("/action")).count();
+    assert_eq!(changes, 0, "it is so already");
+    let answer = lab.call("update_disk", json!([disk, 3072, {"type": "no-such-type"}]));
+    assert!(answer.cloud_error().contains("no-such-type"), "{}", answer.cloud_error());
+    let answer = lab.call("update_disk", json!([disk, 1024, {}]));
+    let text = "Cannot resize volume to a smaller size from 3 GiB to 1 GiB";
+    assert_eq!(answer.error(), ("Bosh::Clouds::NotSupported", text, false));
     let default = json!({"default_volume_type": "fast"});
     let request = Request::new("create_disk", json!([1024, {}]));
     let second = lab.call_with(default, &request, Vec::new()).result().as_str().unwrap().to_owned();

@@ -1,21 +1,11 @@
 //! What points at a VM: floating IPs, pools of load balancers, the registry of API version 1.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
-
-mod driver;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use driver::Request;
-use driver::lab::Lab;
+use crate::driver::Request;
+use crate::driver::lab::Lab;
 use fault_proxy::{Fault, Rule};
 use openstack::load_balancer::{LoadBalancerCreate, PoolCreate};
 use openstack::network::{FloatingIpCreate, PortCreate};

@@ -1,19 +1,9 @@
 //! Virtual machines on the real OpenStack, with the pair on their port.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
-
-mod driver;
 
 use std::collections::HashSet;
 
-use driver::Request;
-use driver::lab::{Lab, path_of};
+use crate::driver::Request;
+use crate::driver::lab::{Lab, path_of};
 use openstack::Query;
 use serde_json::{Value, json};
 
@@ -240,7 +230,8 @@ fn an_address_outside_the_subnet_leaves_nothing_behind() {
 #[test]
 fn several_networks_get_a_port_each_and_no_zone_leaves_a_port_behind() {
     let Some(lab) = Lab::open("two-nets") else { return };
-    let (second, _) = driver::lab::new_network(&lab.client, &format!("{}-2", lab.name()), "10.79.0.0/24");
+    let (second, _) =
+        crate::driver::lab::new_network(&lab.client, &format!("{}-2", lab.name()), "10.79.0.0/24");
     let mut networks = lab.manual(&lab.free_ip());
     networks["second"] =
         json!({"ip": "10.79.0.9", "netmask": "255.255.255.0", "cloud_properties": {"net_id": second}});
@@ -279,17 +270,6 @@ fn a_vm_that_boots_from_a_volume() {
     assert_eq!(lab.call("get_disks", json!([vm])).result(), &json!([]), "the root disk is none of them");
     lab.call("delete_vm", json!([vm])).result();
     assert_eq!(lab.inventory(), before);
-}
-
-#[test]
-fn scheduler_hints_are_a_hash() {
-    let Some(lab) = Lab::open("hints") else { return };
-    let group = lab.client.compute().create_server_group("h7", "soft-anti-affinity").unwrap();
-    let vm = lab.made_vm(json!({"scheduler_hints": {"group": group.id}}), &lab.free_ip());
-    let group = lab.client.compute().server_group(&group.id).unwrap();
-    assert_eq!(group.members, [vm.as_str()]);
-    lab.call("delete_vm", json!([vm])).result();
-    lab.client.compute().delete_server_group(&group.id).unwrap();
 }
 
 #[test]

@@ -1,19 +1,11 @@
-//! The places of reference §3.5 that need a real OpenStack. Where only what is sent counts, the request for the server
-//! names a key pair that is not there, so that none is made.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    clippy::print_stdout,
-    reason = "helpers of tests panic, and take literals by value"
-)]
+//! The 25 places where the Go rewrite of the CPI broke what Ruby did (reference §3.5): those that show on a real
+//! OpenStack. Those about connection and configuration are in `go_rewrite_connection.rs`, 13, 18 and 21 in `finish.rs`,
+//! and what needs no OpenStack (4, 25 and the pure half of others) in `../go_rewrite.rs`. Where only what is sent counts,
+//! the request for the server names a key pair that is not there, so that none is made.
 
-mod driver;
-
+use crate::driver::lab::{Lab, new_network};
+use crate::driver::{Request, stemcell};
 use base64::Engine as _;
-use driver::Request;
-use driver::lab::{Lab, new_network, path_of};
 use fault_proxy::{Fault, Rule, When};
 use openstack::Query;
 use serde_json::{Value, json};
@@ -25,7 +17,7 @@ fn no_server() -> Rule {
 }
 
 /// The body of the request for a server, of a `create_vm` that gets none: Nova does not know the key pair.
-fn server_body(lab: &Lab, changes: Value, mut properties: Value, networks: Value) -> Value {
+pub(super) fn server_body(lab: &Lab, changes: Value, mut properties: Value, networks: Value) -> Value {
     properties["key_name"] = json!("no-such-key");
     let request = Request::new("create_vm", lab.vm(properties, networks));
     let answer = lab.call_with(changes, &request, Vec::new());
@@ -33,11 +25,17 @@ fn server_body(lab: &Lab, changes: Value, mut properties: Value, networks: Value
     body_of(lab, "/servers")
 }
 
-fn body_of(lab: &Lab, path: &str) -> Value {
-    let requests = lab.requests();
-    let request =
-        requests.iter().find(|request| request.method == "POST" && request.url.ends_with(path)).unwrap();
-    serde_json::from_str(request.body.as_deref().unwrap()).unwrap()
+pub(super) fn body_of(lab: &Lab, path: &str) -> Value {
+    bodies_of(lab, path).into_iter().next().unwrap()
+}
+
+/// The bodies of all POST requests to a path.
+fn bodies_of(lab: &Lab, path: &str) -> Vec<Value> {
+    let requests = lab.requests().into_iter();
+    requests
+        .filter(|request| request.method == "POST" && request.url.ends_with(path))
+        .map(|request| serde_json::from_str(request.body.as_deref().unwrap()).unwrap())
+        .collect()
 }
 
 fn user_data(server: &Value) -> Value {
@@ -61,6 +59,44 @@ fn server_in_error() -> Rule {
 }
 
 #[test]
+fn place_01_the_check_is_on_the_pair_on_the_default_network_only_and_dynamic_ones_are_refused() {
+    let Some(lab) = Lab::open("go-01") else { return };
+    let vip = lab.free_ip();
+    let networks = with_second(&lab, "10.79.0.9");
+    let pair = json!({"allowed_address_pairs": vip});
+    let answer = lab.call("create_vm", lab.vm(pair.clone(), networks.clone()));
+    let text = format!("Configured VRRP port with ip '{vip}' does not exist. ");
+    assert!(answer.cloud_error().starts_with(&text), "{}", answer.cloud_error());
+
+    lab.reserve(&vip);
+    server_body(&lab, json!({}), pair.clone(), networks);
+    let ports = bodies_of(&lab, "/v2.0/ports");
+    assert_eq!(ports.len(), 2);
+    for port in ports {
+        let is_default = port["port"]["network_id"] == json!(lab.network_id);
+        let expected = if is_default { json!([{"ip_address": vip}]) } else { Value::Null };
+        assert_eq!(port["port"]["allowed_address_pairs"], expected, "{port}");
+    }
+
+    let dynamic = json!({"d": {"type": "dynamic", "cloud_properties": {"net_id": lab.network_id}}});
+    let answer = lab.call("create_vm", lab.vm(pair, dynamic));
+    let text = format!("Network with id '{}' is a dynamic network. VRRP is not supported", lab.network_id);
+    assert!(answer.cloud_error().starts_with(&text), "{}", answer.cloud_error());
+    assert!(lab.requests().is_empty(), "and no server is asked for");
+}
+
+#[test]
+fn place_03_scheduler_hints_are_a_hash() {
+    let Some(lab) = Lab::open("go-03") else { return };
+    let group = lab.client.compute().create_server_group(lab.name(), "soft-anti-affinity").unwrap();
+    let vm = lab.made_vm(json!({"scheduler_hints": {"group": group.id}}), &lab.free_ip());
+    let members = lab.client.compute().server_group(&group.id).unwrap().members;
+    assert_eq!(members, [vm.as_str()]);
+    lab.call("delete_vm", json!([vm])).result();
+    lab.client.compute().delete_server_group(&group.id).unwrap();
+}
+
+#[test]
 fn place_02_only_a_conflict_clears_ports_and_the_first_port_does_not_leak() {
     let Some(lab) = Lab::open("go-02") else { return };
     let networks = with_second(&lab, "10.99.0.9");
@@ -77,40 +113,55 @@ fn place_02_only_a_conflict_clears_ports_and_the_first_port_does_not_leak() {
 }
 
 #[test]
-fn place_08_and_09_config_drive_and_agent_settings() {
+fn place_08_the_config_drive_is_asked_for_and_several_networks_want_one() {
     let Some(lab) = Lab::open("go-08") else { return };
     let networks = with_second(&lab, "10.79.0.9");
-    let body = server_body(&lab, json!({}), json!({}), networks);
+    let body = server_body(&lab, json!({}), json!({}), networks.clone());
     assert_eq!(body["server"]["config_drive"], json!(true));
     assert_eq!(body["server"]["networks"].as_array().unwrap().len(), 2);
-    let data = user_data(&body);
-    assert_eq!(data["ntp"], json!([]));
-    assert!(data["disks"].as_object().unwrap()["ephemeral"].is_null());
-    for network in ["private", "second"] {
-        assert!(data["networks"][network]["mac"].as_str().unwrap().starts_with("fa:16:3e:"));
-        assert_eq!(data["networks"][network]["use_dhcp"], json!(false));
-        assert!(data["networks"][network].get("routes").is_none());
-    }
-    let small =
-        server_body(&lab, json!({}), json!({"instance_type": "m1.small"}), lab.manual(&lab.free_ip()));
+    let without = json!({"config_drive": null});
+    let body = server_body(&lab, without.clone(), json!({}), lab.manual(&lab.free_ip()));
+    assert!(body["server"].get("config_drive").is_none());
+    let request = Request::new("create_vm", lab.vm(json!({}), networks));
+    let answer = lab.call_with(without, &request, Vec::new());
+    let text = "Multiple manual networks can only be used with 'openstack.use_dhcp=false' and \
+                'openstack.config_drive=cdrom|disk'";
+    assert_eq!(answer.error(), ("Bosh::Clouds::VMCreationFailed", text, false));
+}
+
+#[test]
+fn place_09_agent_settings_and_networks_of_the_answer_are_whole() {
+    let Some(mut lab) = Lab::open("go-09") else { return };
+    let ntp = json!(["10.77.0.2", "10.77.0.3"]);
+    lab.config["cloud"]["properties"]["agent"]["ntp"] = ntp.clone();
+    let mut networks = lab.manual(&lab.free_ip());
+    let answer = lab.call("create_vm", lab.vm(json!({}), networks.clone()));
+    let vm = answer.result()[0].as_str().unwrap().to_owned();
+    let data = lab.user_data(&vm);
+    assert_eq!(data["ntp"], ntp);
+    assert_eq!(data["disks"], json!({"system": "/dev/sda", "persistent": {}, "ephemeral": null}));
+    // The networks that were asked for and these two keys, nothing else.
+    networks["private"]["mac"] = json!(lab.ports_of(&vm)[0].mac_address);
+    networks["private"]["use_dhcp"] = json!(false);
+    assert_eq!(answer.result()[1], networks);
+    assert_eq!(data["networks"], networks);
+    lab.call("delete_vm", json!([vm])).result();
+    let small = json!({"instance_type": "m1.small"});
+    let small = server_body(&lab, json!({}), small, lab.manual(&lab.free_ip()));
     assert_eq!(user_data(&small)["disks"]["ephemeral"], json!("/dev/sdb"));
-    let without = server_body(&lab, json!({"config_drive": null}), json!({}), lab.manual(&lab.free_ip()));
-    assert!(without["server"].get("config_drive").is_none());
 }
 
 #[test]
 fn place_10_a_server_in_error_may_be_retried_and_tells_novas_reason() {
     let Some(lab) = Lab::open("go-10") else { return };
     let before = lab.inventory();
-    let request = Request::new("create_vm", lab.vm(json!({}), lab.manual(&lab.free_ip())));
-    let answer = lab.call_with(json!({}), &request, vec![server_in_error()]);
+    let properties = json!({"instance_type": lab.too_large()});
+    let answer = lab.call("create_vm", lab.vm(properties, lab.manual(&lab.free_ip())));
     let (kind, message, ok_to_retry) = answer.error();
     assert_eq!((kind, ok_to_retry), ("Bosh::Clouds::VMCreationFailed", true));
     assert!(message.starts_with("Server `"), "{message}");
-    assert!(
-        message.ends_with("' state is error, expected active\nNo valid host was found. Because."),
-        "{message}"
-    );
+    let reason = "' state is error, expected active\nNo valid host was found. ";
+    assert!(message.contains(reason), "{message}");
     assert_eq!(lab.inventory(), before);
 }
 
@@ -138,29 +189,32 @@ fn place_12_a_disk_for_a_server_that_is_not_there() {
 }
 
 #[test]
-fn place_14_and_15_light_stemcells_keep_their_mark_and_uploads_are_waited_for() {
+fn place_14_light_stemcells_keep_their_mark_and_the_operator_keeps_the_image() {
     let Some(lab) = Lab::open("go-14") else { return };
     let answer = lab.call("create_stemcell", json!(["unused", {"image_id": lab.image_id}]));
     assert_eq!(answer.result(), &json!(format!("{} light", lab.image_id)));
     lab.call("delete_stemcell", json!([answer.result()])).result();
     assert!(lab.requests().is_empty());
+    assert_eq!(lab.client.image().image(&lab.image_id).unwrap().status, "active");
+}
 
+/// That the upload needs no memory is measured in `stemcell.rs`.
+#[test]
+fn place_15_an_upload_is_waited_for() {
+    let Some(lab) = Lab::open("go-15") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("image");
-    let encoder =
-        flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
-    let mut tar = tar::Builder::new(encoder);
-    let mut header = tar::Header::new_gnu();
-    header.set_size(4096);
-    header.set_mode(0o644);
-    tar.append_data(&mut header, "root.img", [7_u8; 4096].as_slice()).unwrap();
-    tar.into_inner().unwrap().finish().unwrap();
-    let properties = json!({"name": "s", "version": "1", "disk_format": "raw", "container_format": "bare"});
-    let answer = lab.call("create_stemcell", json!([path, properties]));
+    let path = stemcell::plain(folder.path(), 4096);
+    let request = Request::new("create_stemcell", json!([path, stemcell::properties()]));
+    // As a Glance answers that has a large image to check: the lab's is too quick.
+    let saving = r#"{"id": "whichever", "status": "saving", "visibility": "private"}"#;
+    let saving = Rule::on("GET", "/v2/images/").fault(Fault::answer(200).body(saving)).times(2);
+    let answer = lab.call_with(json!({}), &request, vec![saving]);
     let cid = answer.result().clone();
     let expected =
         ["POST /v3/auth/tokens", "POST /v2/images", "PUT /v2/images/<id>/file", "GET /v2/images/<id>"];
     assert_eq!(lab.sequence(), expected);
+    let looks = lab.requests().iter().filter(|request| request.method == "GET").count();
+    assert_eq!(looks, 3, "twice it was not there yet");
     lab.call("delete_stemcell", json!([cid])).result();
 }
 
@@ -168,6 +222,18 @@ fn place_14_and_15_light_stemcells_keep_their_mark_and_uploads_are_waited_for() 
 fn place_16_a_snapshot_that_is_not_there_is_deleted_already() {
     let Some(lab) = Lab::open("go-16") else { return };
     assert_eq!(lab.call("delete_snapshot", json!([NOBODY])).result(), &Value::Null);
+}
+
+#[test]
+fn place_17_no_metadata_key_is_dropped() {
+    let Some(lab) = Lab::open("go-17") else { return };
+    let vm = lab.made_vm(json!({}), &lab.free_ip());
+    let given = json!({"id": "i-1", "name": "n", "job": "j", "index": 0});
+    lab.call("set_vm_metadata", json!([vm, given])).result();
+    let metadata = lab.client.compute().server_metadata(&vm).unwrap();
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (&**key, &**value)).collect();
+    assert_eq!(metadata, [("id", "i-1"), ("index", "0"), ("job", "j"), ("name", "n")]);
+    lab.call("delete_vm", json!([vm])).result();
 }
 
 #[test]
@@ -202,15 +268,6 @@ fn place_19_no_secret_and_no_user_data_in_any_log() {
         assert!(!everything.contains(secret), "{secret} shows in {everything}");
     }
     assert!(!everything.contains("%!"), "{everything}");
-}
-
-#[test]
-fn place_22_no_load_balancer_is_asked_without_pools_and_one_token_does() {
-    let Some(lab) = Lab::open("go-22") else { return };
-    server_body(&lab, json!({}), json!({}), lab.manual(&lab.free_ip()));
-    let requests = lab.requests();
-    assert!(!requests.iter().any(|request| request.url.contains("lbaas")));
-    assert_eq!(requests.iter().filter(|request| path_of(&request.url) == "/v3/auth/tokens").count(), 1);
 }
 
 #[test]
