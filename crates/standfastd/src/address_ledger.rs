@@ -1,10 +1,11 @@
-//! A file that says which addresses an agent has put on interfaces, for the agent that is started after it was
-//! killed.
+//! A file that says which addresses an agent has put on interfaces, and which routes and rules it has set, for the
+//! agent that is started after it was killed.
 //!
 //! Kernels since 5.18 mark an address themselves; there the mark decides, and the file only tells whose of
 //! several agents it was. On older ones the file is all there is. It lies under the run directory, named for
 //! the network namespace and the pid file: the two that tell agents apart before and after.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -33,6 +34,10 @@ pub(crate) struct Legacy {
     pub(crate) own: Vec<Place>,
     /// Of other agents, and whether they live.
     pub(crate) others: Vec<(Place, bool)>,
+    /// Keys of routes and rules of an earlier process with our pid file.
+    pub(crate) own_routes: BTreeSet<String>,
+    /// Those of other agents.
+    pub(crate) others_routes: BTreeSet<String>,
 }
 
 impl AddressLedger {
@@ -55,16 +60,28 @@ impl AddressLedger {
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         let mut written = String::new();
         file.read_to_string(&mut written)?;
-        let legacy = Legacy { own: parse(&written).collect(), others: others(directory, namespace, &path) };
+        let mut legacy = Legacy {
+            own: parse(&written).collect(),
+            own_routes: routes(&written).collect(),
+            ..Legacy::default()
+        };
+        others(directory, namespace, &path, &mut legacy);
         Ok((Self { path, file, written }, legacy))
     }
 
-    /// Writes which addresses are on interfaces now.
-    pub(crate) fn write(&mut self, places: impl Iterator<Item = Place>) -> io::Result<()> {
+    /// Writes which addresses are on interfaces now, and the keys of the routes and rules that are set.
+    pub(crate) fn write(
+        &mut self,
+        places: impl Iterator<Item = Place>,
+        routes: impl Iterator<Item = String>,
+    ) -> io::Result<()> {
         let mut text = String::new();
         for (interface, address) in places {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{} {address}", interface.0);
+        }
+        for key in routes {
+            let _ = writeln!(text, "{key}");
         }
         if text == self.written {
             return Ok(());
@@ -94,10 +111,14 @@ fn parse(text: &str) -> impl Iterator<Item = Place> {
     })
 }
 
-fn others(directory: &Path, namespace: u64, own: &Path) -> Vec<(Place, bool)> {
+/// The lines of routes and rules are their keys.
+fn routes(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| line.starts_with("route ") || line.starts_with("rule ")).map(str::to_owned)
+}
+
+fn others(directory: &Path, namespace: u64, own: &Path, legacy: &mut Legacy) {
     let prefix = format!("{namespace}-");
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
     for path in entries.flatten().map(|entry| entry.path()).filter(|path| path != own) {
         let ours = path.extension().is_some_and(|e| e == "addresses")
             && path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with(&prefix));
@@ -109,10 +130,10 @@ fn others(directory: &Path, namespace: u64, own: &Path) -> Vec<(Place, bool)> {
         let mut text = String::new();
         // What cannot be read says nothing.
         if file.read_to_string(&mut text).is_ok() {
-            found.extend(parse(&text).map(|place| (place, lives)));
+            legacy.others.extend(parse(&text).map(|place| (place, lives)));
+            legacy.others_routes.extend(routes(&text));
         }
     }
-    found
 }
 
 /// FNV-1a: the same in every build, unlike the standard library's.
@@ -137,17 +158,27 @@ mod tests {
         let open = |pid_file: &str| AddressLedger::open(&directory, 77, Path::new(pid_file)).unwrap();
         let (mut a, nothing) = open("/run/a.pid");
         assert_eq!(nothing, Legacy::default());
-        a.write([place].into_iter()).unwrap();
+        let route = "route 0.0.0.0/0 table 254 tos 0 metric 0 proto 4".to_owned();
+        a.write([place].into_iter(), [route.clone()].into_iter()).unwrap();
         // As if killed: the lock goes, the file stays.
         drop(a);
         let (mut b, seen) = open("/run/b.pid");
-        assert_eq!(seen, Legacy { own: vec![], others: vec![(place, false)] });
-        b.write([other].into_iter()).unwrap();
+        let routes: BTreeSet<String> = [route].into();
+        let expected =
+            Legacy { others: vec![(place, false)], others_routes: routes.clone(), ..Legacy::default() };
+        assert_eq!(seen, expected);
+        b.write([other].into_iter(), std::iter::empty()).unwrap();
         let (mut a, seen) = open("/run/a.pid");
-        assert_eq!(seen, Legacy { own: vec![place], others: vec![(other, true)] });
+        let expected = Legacy {
+            own: vec![place],
+            others: vec![(other, true)],
+            own_routes: routes,
+            others_routes: BTreeSet::new(),
+        };
+        assert_eq!(seen, expected);
         // A stop takes everything off, and then there is nothing to keep.
-        a.write(std::iter::empty()).unwrap();
-        b.write(std::iter::empty()).unwrap();
+        a.write(std::iter::empty(), std::iter::empty()).unwrap();
+        b.write(std::iter::empty(), std::iter::empty()).unwrap();
         drop((a, b));
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
         std::fs::remove_dir_all(&directory).unwrap();

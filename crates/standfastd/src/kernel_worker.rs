@@ -1,9 +1,11 @@
-//! The kernel worker: puts addresses on interfaces, takes them off, announces them, listens for others that
+//! The kernel worker: puts addresses on interfaces with the routes and rules that go along, takes them off, announces them, listens for others that
 //! announce them, and tells what the kernel did by itself. It may wait for the kernel; the protocol thread
 //! goes on meanwhile.
 //!
 //! An address that was there already and is not marked as ours belongs to somebody else: it is announced while
 //! the virtual router is Active, and never taken off.
+
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,8 +21,12 @@ use vrrp_linux::announcement_frame::{gratuitous_arp, unsolicited_na};
 use vrrp_linux::clock;
 use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, KernelEvent, Monitor, Netlink};
 use vrrp_linux::poll::{Poller, Waker};
+use vrrp_linux::route::RouteSpec;
+use vrrp_linux::rule::RuleSpec;
 
 use crate::address_ledger::{AddressLedger, Place};
+pub(crate) use routes::{MovingRoute, MovingRule, RouteSet};
+use routes::{RouteState, attempt};
 
 /// An address that others keep taking away is put back this often a minute; then we say so and stop.
 const RESTORES_PER_MINUTE: u32 = 10;
@@ -33,11 +39,12 @@ const ANSWERS_WITHIN: Duration = Duration::from_millis(20);
 /// How often it is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
 
-/// What the addresses of a virtual router are, and what their announcements are made from.
+/// What the addresses of a virtual router are, what their announcements are made from, and what moves along.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AddressSet {
     pub(crate) addresses: Vec<AddressSpec>,
     pub(crate) links: BTreeMap<IfIndex, LinkFacts>,
+    pub(crate) moving: RouteSet,
 }
 
 /// What an announcement says of the link it leaves by.
@@ -71,8 +78,12 @@ pub(crate) enum Request {
     /// From the protocol thread: whether addresses are on their way to another router, whose announcement is
     /// listened for.
     Listen(bool),
-    /// Addresses of ours that no virtual router owns.
-    RemoveStray(Vec<AddressSpec>),
+    /// What is ours and no virtual router's.
+    RemoveStray {
+        addresses: Vec<AddressSpec>,
+        routes: Vec<RouteSpec>,
+        rules: Vec<RuleSpec>,
+    },
     Quit,
 }
 
@@ -84,6 +95,10 @@ pub(crate) enum Report {
     InstallFailed { vr: VrIndex, text: String },
     /// An address was there already, configured by somebody else.
     Foreign { vr: VrIndex, address: IpAddr },
+    /// A route or rule could not be set: the virtual router is Active without it.
+    RouteFailed { vr: VrIndex, text: String },
+    /// A route or rule was there already, set by somebody else.
+    ForeignRoute { vr: VrIndex, text: String },
     /// Another router announced an address of this virtual router.
     AnnouncedElsewhere { vr: VrIndex, at: vrrp::Instant },
     /// Announcements of others cannot be heard, and why.
@@ -106,6 +121,7 @@ struct Entry {
     outdated: Vec<AddressSpec>,
     restores: u32,
     restores_since: Instant,
+    routes: RouteState,
 }
 
 impl Entry {
@@ -129,6 +145,8 @@ pub(crate) struct Ownership {
     pub(crate) marks: bool,
     /// Those that an earlier process of ours left.
     pub(crate) known: BTreeSet<Place>,
+    /// Keys of the routes and rules that we have set, and of those that an earlier process of ours left.
+    pub(crate) known_routes: BTreeSet<String>,
     pub(crate) ledger: Option<AddressLedger>,
 }
 
@@ -156,6 +174,10 @@ struct Worker {
     reports_waker: Arc<Waker>,
     entries: BTreeMap<VrIndex, Entry>,
     ownership: Ownership,
+    /// Whether the kernel tells of routes and rules.
+    watches_routes: bool,
+    /// Links without a carrier: what the kernel took with it is set again when they return.
+    down: BTreeSet<IfIndex>,
 }
 
 const TOKEN_WAKER: u64 = 0;
@@ -193,6 +215,8 @@ pub(crate) fn spawn(
         reports_waker,
         entries: BTreeMap::new(),
         ownership,
+        watches_routes: false,
+        down: BTreeSet::new(),
     };
     std::thread::Builder::new().name("kernel".into()).stack_size(128 * 1024).spawn(move || {
         prepare();
@@ -243,7 +267,10 @@ impl Worker {
                     }
                     Request::Listen(true) => self.listen(),
                     Request::Listen(false) => self.deaf_at = Some(clock::monotonic_now() + DEAF_AFTER),
-                    Request::RemoveStray(specs) => self.remove(&specs),
+                    Request::RemoveStray { addresses, routes, rules } => {
+                        self.remove_set(&routes, &rules);
+                        self.remove(&addresses);
+                    }
                     Request::Quit => return,
                 }
             }
@@ -281,6 +308,7 @@ impl Worker {
             _ => None,
         });
         await_answering(&mut self.netlink, soon.collect());
+        let routes = attempt(&mut self.netlink, entry.set.moving.clone());
         // What is there is announced even if one failed: the protocol decides what becomes of it.
         let sent = send_repeated(&mut self.announcer, &entry.frames, announce);
         let took = started.elapsed();
@@ -315,7 +343,8 @@ impl Worker {
             None => self.report(Report::Installed { vr, took }),
             Some(text) => self.report(Report::InstallFailed { vr, text }),
         }
-        self.write_ledger();
+        // Writes the ledger too.
+        self.settle(vr, routes);
     }
 
     /// Whose the addresses are that were there already.
@@ -352,6 +381,9 @@ impl Worker {
     fn adopt(&mut self, vr: VrIndex) {
         let Some(entry) = self.entries.get_mut(&vr) else { return };
         entry.installed = true;
+        let moving = entry.set.moving.clone();
+        self.adopt_routes(&moving);
+        let Some(entry) = self.entries.get_mut(&vr) else { return };
         let Ok(addresses) = self.netlink.addresses() else { return };
         for place in entry.set.addresses.iter().map(of) {
             match addresses.iter().find(|a| (a.interface, a.address) == place) {
@@ -371,6 +403,8 @@ impl Worker {
         let Some(entry) = self.entries.get_mut(&vr) else { return };
         entry.installed = false;
         entry.tentative.clear();
+        entry.routes = RouteState::new();
+        let moving = entry.set.moving.clone();
         let outdated = std::mem::take(&mut entry.outdated);
         let foreign = std::mem::take(&mut entry.foreign);
         let ours: Vec<AddressSpec> = entry
@@ -381,6 +415,7 @@ impl Worker {
             .cloned()
             .chain(outdated)
             .collect();
+        self.remove_routes(&moving);
         self.remove(&ours);
     }
 
@@ -413,6 +448,7 @@ impl Worker {
     }
 
     fn define(&mut self, vr: VrIndex, set: AddressSet) {
+        self.watch_routes_of(&set);
         let frames = frames(&set);
         let Some(entry) = self.entries.get_mut(&vr) else {
             let entry = Entry {
@@ -424,6 +460,7 @@ impl Worker {
                 outdated: Vec::new(),
                 restores: 0,
                 restores_since: Instant::now(),
+                routes: RouteState::new(),
             };
             self.entries.insert(vr, entry);
             return;
@@ -434,6 +471,7 @@ impl Worker {
             return;
         }
         if before.addresses == entry.set.addresses {
+            self.change_routes(vr, &before.moving);
             return;
         }
         let dropped = before
@@ -443,8 +481,22 @@ impl Worker {
         let (outdated, gone): (Vec<_>, Vec<_>) =
             dropped.partition(|old| entry.set.addresses.iter().any(|new| of(new) == of(old)));
         entry.outdated.extend(outdated);
+        self.drop_routes(vr, &before.moving);
         self.remove(&gone);
         self.install(vr, 1);
+    }
+
+    /// The kernel tells of routes and rules from the first virtual router on that has some.
+    fn watch_routes_of(&mut self, set: &AddressSet) {
+        if self.watches_routes || set.moving.is_empty() {
+            return;
+        }
+        self.watches_routes = true;
+        if let Err(error) = self.monitor.watch_routes() {
+            self.report(Report::Warning(format!(
+                "cannot watch routes: {error}; what others remove is not put back"
+            )));
+        }
     }
 
     fn write_ledger(&mut self) {
@@ -453,7 +505,11 @@ impl Worker {
         let ours = installed
             .flat_map(|e| e.set.addresses.iter().map(of).filter(|place| !e.foreign.contains(place)))
             .filter(|place| self.ownership.known.contains(place));
-        if let Err(error) = ledger.write(ours) {
+        let installed = self.entries.values().filter(|entry| entry.installed);
+        let routes = installed
+            .flat_map(|entry| entry.set.moving.keys())
+            .filter(|key| self.ownership.known_routes.contains(key));
+        if let Err(error) = ledger.write(ours, routes) {
             self.ownership.ledger = None;
             self.report(Report::Warning(format!(
                 "cannot write which addresses are ours: {error}; after a kill only the kernel's mark tells"
@@ -518,9 +574,32 @@ impl Worker {
                 KernelEvent::AddressRemoved(removed) => {
                     self.restore((removed.interface, removed.address));
                 }
-                KernelEvent::AddressAdded(added) => self.appeared(added),
-                KernelEvent::LinkChanged(link) if link.carries => self.link_returned(link.index),
-                _ => {}
+                KernelEvent::AddressAdded(added) => {
+                    self.appeared(added);
+                    self.try_failed_routes();
+                }
+                KernelEvent::LinkChanged(link) if link.carries => {
+                    self.link_returned(link.index);
+                    if self.down.remove(&link.index) {
+                        self.link_returned_for_routes(link.index);
+                    }
+                    self.try_failed_routes();
+                }
+                KernelEvent::LinkChanged(link) => {
+                    self.down.insert(link.index);
+                }
+                KernelEvent::LinkGone(link) => {
+                    self.down.remove(&link.index);
+                }
+                KernelEvent::RouteRemoved(removed) => {
+                    self.route_removed(removed);
+                    continue;
+                }
+                KernelEvent::RuleRemoved(removed) => {
+                    self.rule_removed(removed);
+                    continue;
+                }
+                KernelEvent::Overrun => self.check_routes(),
             }
             self.report(Report::Kernel(event));
         }

@@ -5,14 +5,17 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use keepalived_conf::{
-    Configuration, Fallibility, Notify, NotifyScript, Track, VirtualAddress, VrrpInstance,
+    Configuration, Fallibility, Nexthop, Notify, NotifyScript, Track, VirtualAddress, VirtualRoute,
+    VirtualRule, VrrpInstance,
 };
 use tracking::{FileSpec, ProcessSpec, ScriptSpec, Spec, process_looked_for};
 use vrrp::{AnnouncementSchedule, Family, IfIndex, Transport, UnicastPeer, VirtualRouterConfig};
 use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, InterfaceAddress, Link, Netlink};
+use vrrp_linux::route::{Placement, ROUTE_PROTOCOL, RouteHop, RouteKind, RouteSpec};
+use vrrp_linux::rule::{RuleAction, RuleSpec};
 
 use crate::hooks::Hook;
-use crate::kernel_worker::{AddressSet, LinkFacts};
+use crate::kernel_worker::{AddressSet, LinkFacts, MovingRoute, MovingRule, RouteSet};
 use crate::notification::{Group, NotifyHooks};
 use crate::protocol_thread::Scheduling;
 
@@ -81,6 +84,8 @@ pub(crate) struct Planned {
     pub(crate) interface_name: String,
     pub(crate) source: Option<IpAddr>,
     pub(crate) addresses: Vec<AddressSpec>,
+    /// Routes and rules that move along.
+    pub(crate) moving: RouteSet,
     /// Name, weight, reverse; the kind is part of the name.
     pub(crate) tracks: Vec<(String, i32, bool)>,
     pub(crate) hooks: NotifyHooks,
@@ -136,6 +141,9 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
         let mut names = vec![&instance.interface.0];
         names
             .extend(instance.addresses.iter().chain(&instance.excluded).filter_map(|a| a.interface.as_ref()));
+        names.extend(
+            instance.routes.iter().flat_map(|r| &r.nexthops).filter_map(|hop| hop.interface.as_ref()),
+        );
         match names.into_iter().find(|name| host.link(name).is_none()) {
             Some(missing) => {
                 let (name, interface) = (instance.name.clone(), missing.clone());
@@ -299,9 +307,77 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
     };
     let addresses =
         instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
+    let moving = RouteSet {
+        routes: instance.routes.iter().map(|r| moving_route(r, host)).collect::<Result<_, _>>()?,
+        rules: instance.rules.iter().map(moving_rule).collect(),
+    };
     let tracks = tracks(instance, configuration);
     let hooks = notify_hooks(&instance.notify, configuration)?;
-    Ok(Planned { config, interface_name, source: instance.source, addresses, tracks, hooks })
+    Ok(Planned { config, interface_name, source: instance.source, addresses, moving, tracks, hooks })
+}
+
+fn moving_route(route: &VirtualRoute, host: &Host) -> Result<MovingRoute, String> {
+    let hop = |hop: &Nexthop| {
+        let interface = hop.interface.as_ref().map(|name| {
+            let link = host.link(name).ok_or_else(|| format!("there is no interface `{name}`"))?;
+            Ok::<_, String>(link.index)
+        });
+        let (gateway, onlink, weight) = (hop.gateway, hop.onlink, hop.weight);
+        Ok::<_, String>(RouteHop { gateway, interface: interface.transpose()?, onlink, weight })
+    };
+    let spec = RouteSpec {
+        destination: route.destination,
+        kind: match route.kind {
+            keepalived_conf::RouteKind::Unicast => RouteKind::Unicast,
+            keepalived_conf::RouteKind::Blackhole => RouteKind::Blackhole,
+            keepalived_conf::RouteKind::Unreachable => RouteKind::Unreachable,
+            keepalived_conf::RouteKind::Prohibit => RouteKind::Prohibit,
+            keepalived_conf::RouteKind::Throw => RouteKind::Throw,
+        },
+        table: route.table,
+        metric: route.metric.unwrap_or(0),
+        service: route.service,
+        scope: route.scope,
+        protocol: route.protocol.unwrap_or(ROUTE_PROTOCOL),
+        source: route.source,
+        hops: route.nexthops.iter().map(hop).collect::<Result<_, _>>()?,
+        metrics: route.metrics.iter().map(|m| (m.number, m.value, m.locked)).collect(),
+    };
+    let placement = match route.placement {
+        keepalived_conf::Placement::Prepend => Placement::Prepend,
+        keepalived_conf::Placement::Append => Placement::Append,
+        keepalived_conf::Placement::Alone => Placement::Alone,
+    };
+    Ok(MovingRoute { spec, placement, tracked: route.tracked })
+}
+
+fn moving_rule(rule: &VirtualRule) -> MovingRule {
+    // A prefix without a length fits all.
+    let some = |prefix: Option<(IpAddr, u8)>| prefix.filter(|(_, length)| *length > 0);
+    let spec = RuleSpec {
+        ipv6: rule.family == Family::Ipv6,
+        action: match rule.action {
+            keepalived_conf::RuleAction::Table(table) => RuleAction::Table(table),
+            keepalived_conf::RuleAction::Blackhole => RuleAction::Blackhole,
+            keepalived_conf::RuleAction::Unreachable => RuleAction::Unreachable,
+            keepalived_conf::RuleAction::Prohibit => RuleAction::Prohibit,
+        },
+        priority: rule.priority,
+        inverted: rule.inverted,
+        from: some(rule.from),
+        to: some(rule.to),
+        input: rule.input.clone(),
+        output: rule.output.clone(),
+        mark: rule.mark,
+        service: rule.service,
+        ip_protocol: rule.ip_protocol,
+        source_ports: rule.source_ports,
+        destination_ports: rule.destination_ports,
+        users: rule.users,
+        suppressed_length: rule.suppressed_length,
+        protocol: rule.protocol.unwrap_or(ROUTE_PROTOCOL),
+    };
+    MovingRule { spec, tracked: rule.tracked }
 }
 
 fn tracks(instance: &VrrpInstance, configuration: &Configuration) -> Vec<(String, i32, bool)> {
@@ -342,7 +418,7 @@ fn tracks(instance: &VrrpInstance, configuration: &Configuration) -> Vec<(String
 pub(crate) fn address_set(planned: &Planned, host: &Host) -> AddressSet {
     let links =
         planned.addresses.iter().filter_map(|a| Some((a.interface, host.facts(a.interface)?))).collect();
-    AddressSet { addresses: planned.addresses.clone(), links }
+    AddressSet { addresses: planned.addresses.clone(), links, moving: planned.moving.clone() }
 }
 
 /// The user that scripts run as: the one named, else `keepalived_script`, else nobody.

@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use tracking::{Fact, Spec, Tracking, Weighted};
 use vrrp::{Transport, VrIndex};
 use vrrp_linux::membership::Membership;
-use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec};
+use vrrp_linux::netlink::{ADDRESS_PROTOCOL, AddressSpec, Netlink};
+use vrrp_linux::route::{ROUTE_PROTOCOL, RouteFilter, RouteSpec};
+use vrrp_linux::rule::RuleSpec;
 
 use crate::address_ledger::{AddressLedger, Legacy, Place};
 use crate::command_line::CommandLine;
@@ -42,6 +44,9 @@ pub(crate) struct Running {
 pub(crate) struct Legacies {
     /// Ours to adopt or to remove.
     pub(crate) own: BTreeSet<Place>,
+    /// The same of routes and rules.
+    routes: Vec<RouteSpec>,
+    rules: Vec<RuleSpec>,
 }
 
 impl Legacies {
@@ -52,6 +57,7 @@ impl Legacies {
         namespace: u64,
         host: &Host,
         marks: bool,
+        netlink: &mut Netlink,
     ) -> (Option<AddressLedger>, Self) {
         let directory = control::runtime_directory();
         let (ledger, legacy) = match AddressLedger::open(&directory, namespace, &line.pid_file) {
@@ -75,7 +81,37 @@ impl Legacies {
             .filter(|(place, protocol)| ours(place, *protocol))
             .map(|(place, _)| place)
             .collect();
-        (ledger, Self { own })
+        // Routes and rules always keep a mark; those that were asked to have another one are in the ledger.
+        let ours = |key: &String, protocol: u8| {
+            let listed = legacy.own_routes.contains(key);
+            let elsewhere = legacy.others_routes.contains(key);
+            listed || protocol == ROUTE_PROTOCOL && alone && !elsewhere
+        };
+        let marked = format!("proto {ROUTE_PROTOCOL}");
+        let only_marked = legacy.own_routes.iter().all(|key| key.ends_with(&marked));
+        let protocol = if only_marked { ROUTE_PROTOCOL } else { 0 };
+        let (mut routes, mut rules) = (Vec::new(), Vec::new());
+        match netlink
+            .routes(RouteFilter { protocol, table: 0 })
+            .and_then(|routes| Ok((routes, netlink.rules()?)))
+        {
+            Ok((all_routes, all_rules)) => {
+                routes.extend(all_routes.into_iter().filter(|route| ours(&route.key(), route.protocol)));
+                rules.extend(all_rules.into_iter().filter(|rule| ours(&rule.key(), rule.protocol)));
+            }
+            Err(error) => journal::warning(&format!("cannot ask the kernel for its routes: {error}")),
+        }
+        (ledger, Self { own, routes, rules })
+    }
+
+    /// Whether an earlier process has left addresses of this virtual router.
+    fn has_addresses_of(&self, planned: &Planned) -> bool {
+        planned.addresses.iter().any(|spec| self.own.contains(&place(spec)))
+    }
+
+    /// Keys of the routes and rules.
+    pub(crate) fn route_keys(&self) -> impl Iterator<Item = String> {
+        self.routes.iter().map(RouteSpec::key).chain(self.rules.iter().map(RuleSpec::key))
     }
 }
 
@@ -185,8 +221,7 @@ impl Supervisor<'_> {
         self.retired(index);
         let set = plan::address_set(planned, &self.host);
         self.tell_kernel(KernelRequest::Define { vr: index, set: set.clone() });
-        let left = |spec: &AddressSpec| legacies.is_some_and(|l| l.own.contains(&place(spec)));
-        if planned.addresses.iter().any(left) {
+        if legacies.is_some_and(|legacies| legacies.has_addresses_of(planned)) {
             journal::notice(&format!(
                 "({name}) addresses of an earlier process are there; they stay until another Active is heard"
             ));
@@ -295,10 +330,10 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Addresses of an earlier process that no virtual router has.
+    /// What an earlier process left and no virtual router has, or none that has its addresses.
     fn remove_stray(&self, plan: &Plan, legacies: &Legacies) {
         let wanted: BTreeSet<Place> = plan.routers.iter().flat_map(|p| &p.addresses).map(place).collect();
-        let stray: Vec<AddressSpec> = self
+        let addresses: Vec<AddressSpec> = self
             .host
             .addresses
             .iter()
@@ -308,14 +343,19 @@ impl Supervisor<'_> {
             })
             .map(|a| AddressSpec::new(a.interface, a.address, a.prefix_len))
             .collect();
-        for spec in &stray {
-            journal::notice(&format!(
-                "{}/{} was left by an earlier process and is removed",
-                spec.address, spec.prefix_len
-            ));
+        let adopted = plan.routers.iter().filter(|p| legacies.has_addresses_of(p));
+        let wanted: BTreeSet<String> = adopted.flat_map(|p| p.moving.keys()).collect();
+        let stray = |key: String| !wanted.contains(&key);
+        let routes: Vec<_> = legacies.routes.iter().filter(|route| stray(route.key())).cloned().collect();
+        let rules: Vec<_> = legacies.rules.iter().filter(|rule| stray(rule.key())).cloned().collect();
+        let of_addresses = addresses.iter().map(|spec| format!("{}/{}", spec.address, spec.prefix_len));
+        let of_routes = routes.iter().map(|route| format!("route {route}"));
+        let of_rules = rules.iter().map(|rule| format!("rule {rule}"));
+        for what in of_addresses.chain(of_routes).chain(of_rules) {
+            journal::notice(&format!("{what} was left by an earlier process and is removed"));
         }
-        if !stray.is_empty() {
-            self.tell_kernel(KernelRequest::RemoveStray(stray));
+        if !(addresses.is_empty() && routes.is_empty() && rules.is_empty()) {
+            self.tell_kernel(KernelRequest::RemoveStray { addresses, routes, rules });
         }
     }
 

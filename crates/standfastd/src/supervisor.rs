@@ -105,7 +105,7 @@ pub(crate) fn run(
     let plan = plan::make(&configuration, &host).map_err(Failure::configuration)?;
     let rights = Rights::needed(&plan, line);
     let marks = vrrp_linux::netlink::marks_addresses(&host.addresses);
-    let (ledger, legacies) = Legacies::find(line, namespace, &host, marks);
+    let (ledger, legacies) = Legacies::find(line, namespace, &host, marks, &mut netlink);
 
     let (told_in, told) = channel();
     let (kernel, kernel_requests) = channel();
@@ -126,7 +126,12 @@ pub(crate) fn run(
     )
     .map_err(fatal("raw sockets"))?;
     let (report_in, reports) = channel();
-    let ownership = Ownership { marks, known: legacies.own.iter().copied().collect(), ledger };
+    let ownership = Ownership {
+        marks,
+        known: legacies.own.iter().copied().collect(),
+        known_routes: legacies.route_keys().collect(),
+        ledger,
+    };
     let kernel_thread = kernel_worker::spawn(
         kernel_requests,
         Arc::clone(&kernel_waker),
@@ -292,6 +297,19 @@ impl Supervisor<'_> {
                 );
                 journal::warning(&text);
                 self.tell_subscribers("foreign-address", Some(self.name_of(vr)), &text);
+            }
+            Report::RouteFailed { vr, text } => {
+                let text = format!("({}) not set: {text}; it is Active without", self.name_of(vr));
+                journal::write_limited(journal::Severity::Error, "route-failed", &text);
+                self.tell_subscribers("route-failed", Some(self.name_of(vr)), &text);
+            }
+            Report::ForeignRoute { vr, text } => {
+                let text = format!(
+                    "({}) {text} is there already, set by somebody else: it is used and never removed",
+                    self.name_of(vr)
+                );
+                journal::write_limited(journal::Severity::Warning, "foreign-route", &text);
+                self.tell_subscribers("foreign-route", Some(self.name_of(vr)), &text);
             }
             Report::AnnouncedElsewhere { vr, at } => {
                 self.protocol.send(Command::AnnouncedElsewhere { vr, at });

@@ -5,36 +5,7 @@
 
 mod lab;
 
-use lab::lab;
-
-/// Shell functions that the scripts below use.
-const TOOLS: &str = r#"
-# wait_log FILE TEXT: until it is in the log, 10 s at most
-wait_log() {
-  for _ in $(seq 500); do grep -qF -e "$2" "$1" && return 0; sleep 0.02; done
-  echo "'$2' is not in $1" >&2; return 1
-}
-# wait_for COMMAND...: until it succeeds, 10 s at most
-wait_for() { for _ in $(seq 500); do "$@" >/dev/null 2>&1 && return 0; sleep 0.02; done; echo "not so: $*" >&2; return 1; }
-# stat_of NAME KEY: from the JSON that the agent in $A dumps
-has_json() { ls /run/standfast/*.json; }
-stat_of() {
-  rm -f /run/standfast/*.json; kill -36 "$A"; wait_for has_json
-  tr '{' '\n' < "$(ls /run/standfast/*.json)" | grep -A1 "\"iname\":\"$1\"" | grep -o "\"$2\":[^,}]*" | cut -d: -f2
-}
-# instance NAME VRID PRIORITY ADDRESS EXTRA
-instance() {
-  echo "vrrp_instance $1 {"
-  printf '  interface eth0\n  version 3\n  advert_int 0.1\n'
-  echo "  virtual_router_id $2"
-  echo "  priority $3"
-  printf '  virtual_ipaddress {\n    %s\n  }\n%s\n}\n' "$4" "${5:-}"
-}
-"#;
-
-fn run(name: &str, script: &str) -> Vec<String> {
-    lab(name, &format!("{TOOLS}\n{script}")).lines().map(str::to_owned).collect()
-}
+use lab::run;
 
 #[test]
 fn an_address_of_somebody_else_is_used_and_never_removed() {
