@@ -330,7 +330,18 @@ impl Checker<'_> {
         self.families(&name, &draft, family);
         let version = self.effective_version(&draft, family, global);
         let advert_int = self.interval(&draft, version);
+        let said = draft.version.is_some() || global.version == Some(Version::V3);
         let authentication = match draft.authentication {
+            // Octavia writes the same file for both families.
+            Some((_, at)) if version == Version::V3 && !said => {
+                self.warning(
+                    "authentication",
+                    at,
+                    "IPv6 has VRRPv3, which has no authentication: it is left out, as with keepalived",
+                    "remove the block on all routers, and restrict who can send protocol 112 instead",
+                );
+                None
+            }
             Some((_, at)) if version == Version::V3 => {
                 self.error(
                     "authentication",

@@ -313,6 +313,20 @@ fn a_password_is_never_shown() {
     }
 }
 
+/// Octavia writes the same for both families.
+#[test]
+fn a_password_with_ipv6_and_no_version() {
+    let mend = "remove the block on all routers, and restrict who can send protocol 112 instead";
+    let ipv6 = changed("10.0.0.50/24", "fe80::50/64")
+        .replace("advert_int 1", &format!("advert_int 1\n    {}", PASSWORD.replace("-long", "")));
+    let expected = format!(
+        "11:5: warning[authentication]: IPv6 has VRRPv3, which has no authentication: it is left out, as with keepalived; {mend}"
+    );
+    expect(&ipv6, &[&expected]);
+    let global = format!("global_defs {{\n    vrrp_version 3\n}}\n{ipv6}");
+    assert!(said(&read(&global))[0].contains("error[authentication]"), "{:?}", said(&read(&global)));
+}
+
 #[test]
 fn a_password_with_version_3() {
     expect(

@@ -37,7 +37,7 @@ pub const INSTANCE: Table = &[
         .differs("keepalived keeps the form it was given, and the pseudo-header one if it was given none; here the peers' form is learnt, since keepalived 2.2 refuses the other one."),
     full("v3_checksum", Value::Text("auto | pseudo_header | message_only"), "auto", "The form that is sent and kept, whatever the peers send; `auto` learns it.").differs("Ours."),
     full("authentication", Value::Block(Context::Authentication), "none", "A password in clear in each advert, VRRPv2 only.")
-        .differs("With VRRPv3 keepalived leaves it out; here it is an error."),
+        .differs("With VRRPv3 keepalived leaves it out; here it is an error, and a warning for IPv6 where no version is written, as in what Octavia writes."),
     full("nopreempt", Value::Flag, "off", "A higher priority does not take over from an Active that is well.")
         .differs("keepalived drops it with `state MASTER`; here it counts, and that is said."),
     full("preempt", Value::Flag, "on", "The opposite of `nopreempt`."),

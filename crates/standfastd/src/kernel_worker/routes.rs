@@ -425,8 +425,8 @@ impl Worker {
                 format!("somebody removed {name}; it is set again")
             } else {
                 format!(
-                    "{name} was removed {restores} times within a minute; it is not set again before a minute is \
-                     over: find who manages the routes here"
+                    "{name} was removed {restores} times within a minute; the next time it stays away: find who \
+                     manages the routes here"
                 )
             }));
         }
