@@ -275,6 +275,8 @@ pub struct VirtualAddress {
     pub scope: u8,
     /// `-nodad`: IPv6 looks for duplicates.
     pub duplicate_detection: bool,
+    /// No `no_track`: without its interface the virtual router is held.
+    pub tracked: bool,
 }
 
 /// A line of `unicast_peer`.

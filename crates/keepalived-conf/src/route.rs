@@ -40,7 +40,7 @@ pub struct VirtualRoute {
     pub metrics: Vec<RouteMetric>,
     /// How it stands to routes of others with the same destination and metric.
     pub placement: Placement,
-    /// Put back if somebody removes it: no `no_track`.
+    /// Put back if somebody removes it, and the virtual router is held without its interface: no `no_track`.
     pub tracked: bool,
 }
 

@@ -475,6 +475,7 @@ impl Checker<'_> {
             broadcast: None,
             scope: 0,
             duplicate_detection: false,
+            tracked: true,
         };
         let mut rest = rest.iter();
         while let Some(word) = rest.next() {
@@ -536,7 +537,8 @@ impl Checker<'_> {
                     };
                 }
                 "-nodad" => parsed.duplicate_detection = true,
-                "nodad" | "no_track" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin" => {
+                "no_track" => parsed.tracked = false,
+                "nodad" | "noprefixroute" | "home" | "mngtmpaddr" | "autojoin" => {
                     self.note("no-effect", word.span, format!("`{}` has no effect here", word.text));
                 }
                 "preferred_lft" => {
@@ -559,7 +561,7 @@ impl Checker<'_> {
                     "extra-value",
                     word.span,
                     format!("`{other}` is not known behind an address"),
-                    "known are dev, label, brd, scope and -nodad",
+                    "known are dev, label, brd, scope, no_track and -nodad",
                 ),
             }
         }

@@ -1,6 +1,6 @@
 //! From the configuration and what the kernel has to what the agent shall run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -103,6 +103,8 @@ pub(crate) struct Absent {
 pub(crate) struct Plan {
     pub(crate) routers: Vec<Planned>,
     pub(crate) absent: Vec<Absent>,
+    /// Virtual routers that go on without an interface: what they have there is not tracked.
+    pub(crate) left_out: Vec<Absent>,
     pub(crate) groups: Vec<Group>,
     /// The program that reads the notify FIFO.
     pub(crate) fifo_reader: Option<Hook>,
@@ -138,19 +140,24 @@ pub(crate) fn make(configuration: &Configuration, host: &Host) -> Result<Plan, S
         ..Plan::default()
     };
     for instance in &configuration.instances {
-        let mut names = vec![&instance.interface.0];
-        names
-            .extend(instance.addresses.iter().chain(&instance.excluded).filter_map(|a| a.interface.as_ref()));
-        names.extend(
-            instance.routes.iter().flat_map(|r| &r.nexthops).filter_map(|hop| hop.interface.as_ref()),
-        );
-        match names.into_iter().find(|name| host.link(name).is_none()) {
-            Some(missing) => {
-                let (name, interface) = (instance.name.clone(), missing.clone());
-                plan.absent.push(Absent { name, interface });
-            }
-            None => plan.routers.push(planned(instance, configuration, host)?),
+        let missing = |name: &&String| host.link(name).is_none();
+        let addresses = || instance.addresses.iter().chain(&instance.excluded);
+        let tracked = addresses().filter(|a| a.tracked).filter_map(|a| a.interface.as_ref());
+        let hops = |tracked| {
+            let routes = instance.routes.iter().filter(move |r| r.tracked == tracked);
+            routes.flat_map(|r| &r.nexthops).filter_map(|hop| hop.interface.as_ref())
+        };
+        let mut needed = [&instance.interface.0].into_iter().chain(tracked).chain(hops(true));
+        let absent =
+            |interface: &String| Absent { name: instance.name.clone(), interface: interface.clone() };
+        if let Some(interface) = needed.find(missing) {
+            plan.absent.push(absent(interface));
+            continue;
         }
+        let others = addresses().filter_map(|a| a.interface.as_ref()).chain(hops(false));
+        let left_out: BTreeSet<&String> = others.filter(missing).collect();
+        plan.left_out.extend(left_out.into_iter().map(absent));
+        plan.routers.push(planned(instance, configuration, host)?);
     }
     for group in &configuration.sync_groups {
         plan.groups.push(Group {
@@ -290,12 +297,13 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
         track_link: instance.link == Fallibility::TrackPrimary,
         owner_ignores_adverts: instance.owner_ignore_adverts,
     };
+    // What is tracked has its interface; the rest is left out until it has.
     let spec = |address: &VirtualAddress| {
         let index = match &address.interface {
-            Some(name) => host.link(name).ok_or_else(|| no_interface(name))?.index,
+            Some(name) => host.link(name)?.index,
             None => interface,
         };
-        Ok::<_, String>(AddressSpec {
+        Some(AddressSpec {
             interface: index,
             address: address.address,
             prefix_len: address.prefix_len,
@@ -305,10 +313,9 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
             broadcast: address.broadcast,
         })
     };
-    let addresses =
-        instance.addresses.iter().chain(&instance.excluded).map(spec).collect::<Result<Vec<_>, _>>()?;
+    let addresses = instance.addresses.iter().chain(&instance.excluded).filter_map(spec).collect();
     let moving = RouteSet {
-        routes: instance.routes.iter().map(|r| moving_route(r, host)).collect::<Result<_, _>>()?,
+        routes: instance.routes.iter().filter_map(|route| moving_route(route, host)).collect(),
         rules: instance.rules.iter().map(moving_rule).collect(),
     };
     let tracks = tracks(instance, configuration);
@@ -316,14 +323,14 @@ fn planned(instance: &VrrpInstance, configuration: &Configuration, host: &Host) 
     Ok(Planned { config, interface_name, source: instance.source, addresses, moving, tracks, hooks })
 }
 
-fn moving_route(route: &VirtualRoute, host: &Host) -> Result<MovingRoute, String> {
+/// `None` without its interface.
+fn moving_route(route: &VirtualRoute, host: &Host) -> Option<MovingRoute> {
     let hop = |hop: &Nexthop| {
-        let interface = hop.interface.as_ref().map(|name| {
-            let link = host.link(name).ok_or_else(|| format!("there is no interface `{name}`"))?;
-            Ok::<_, String>(link.index)
-        });
-        let (gateway, onlink, weight) = (hop.gateway, hop.onlink, hop.weight);
-        Ok::<_, String>(RouteHop { gateway, interface: interface.transpose()?, onlink, weight })
+        let interface = match &hop.interface {
+            Some(name) => Some(host.link(name)?.index),
+            None => None,
+        };
+        Some(RouteHop { gateway: hop.gateway, interface, onlink: hop.onlink, weight: hop.weight })
     };
     let spec = RouteSpec {
         destination: route.destination,
@@ -340,7 +347,7 @@ fn moving_route(route: &VirtualRoute, host: &Host) -> Result<MovingRoute, String
         scope: route.scope,
         protocol: route.protocol.unwrap_or(ROUTE_PROTOCOL),
         source: route.source,
-        hops: route.nexthops.iter().map(hop).collect::<Result<_, _>>()?,
+        hops: route.nexthops.iter().map(hop).collect::<Option<_>>()?,
         metrics: route.metrics.iter().map(|m| (m.number, m.value, m.locked)).collect(),
     };
     let placement = match route.placement {
@@ -348,7 +355,7 @@ fn moving_route(route: &VirtualRoute, host: &Host) -> Result<MovingRoute, String
         keepalived_conf::Placement::Append => Placement::Append,
         keepalived_conf::Placement::Alone => Placement::Alone,
     };
-    Ok(MovingRoute { spec, placement, tracked: route.tracked })
+    Some(MovingRoute { spec, placement, tracked: route.tracked })
 }
 
 fn moving_rule(rule: &VirtualRule) -> MovingRule {

@@ -156,6 +156,12 @@ impl Supervisor<'_> {
         for absent in plan.absent.iter().filter(|absent| !self.plan.absent.contains(absent)) {
             journal::warning(&format!("({}) waits for interface {}", absent.name, absent.interface));
         }
+        for absent in plan.left_out.iter().filter(|absent| !self.plan.left_out.contains(absent)) {
+            journal::warning(&format!(
+                "({}) goes on without interface {}: what is not tracked there is left out",
+                absent.name, absent.interface
+            ));
+        }
         if let Some(legacies) = legacies {
             self.remove_stray(&plan, legacies);
         }

@@ -200,6 +200,33 @@ ip -n a -o address show dev qg-1 | grep -c '203.0.113.9' || true
     );
 }
 
+/// Neutron takes a link away before it writes the file without it.
+#[test]
+fn a_neutron_router_goes_on_without_a_link_of_what_is_not_tracked() {
+    let out = routes(
+        "neutron-link",
+        &format!(
+            r#"{NEUTRON}
+neutron > $T/a.conf
+start a $SF $T/a.conf; A=$started
+wait_holder 169.254.0.7 a 15; wait_for has_route a main 203.0.114.0/24
+ip -n a link del qr-1
+wait_log $T/a.conf.log "(VR_7) goes on without interface qr-1: what is not tracked there is left out"
+wait_for lacks_route a main 10.30
+ip netns exec a $CTL status | grep -o ' active '
+ip -n a link add qr-1 type veth peer name far-qr-1
+ip -n a link set far-qr-1 up; ip -n a link set qr-1 up
+wait_for has_route a main "10.30.0.0/16 via 10.20.0.99 dev qr-1"
+grep -c 'VR_7.* -> ' $T/a.conf.log
+kill $A; wait $A
+routes a main
+"#
+        ),
+    );
+    // It became Backup and Active, and nothing since.
+    assert_eq!(out, [" active ", "2"]);
+}
+
 #[test]
 fn octavia_s_pair_with_keepalived_moves_routes_and_rules_both_ways() {
     let out = routes(
@@ -462,6 +489,7 @@ ip netns exec a $CTL status | grep -o ' active '
 # Once somebody else's is gone, ours comes.
 ip -n a route del 10.61.0.0/16 table 5
 wait_for has_route a 5 "10.61.0.0/16 via 10.0.0.3 dev eth0 proto 112"
+wait_log $T/a.conf.log "route 10.61.0.0/16 via 10.0.0.3 table 5 of somebody else is gone; ours is set"
 ip -n a route add 10.61.0.0/16 via 10.0.0.4 proto static table 5 metric 7
 kill $A; wait $A
 routes a 5

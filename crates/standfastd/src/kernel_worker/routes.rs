@@ -415,13 +415,16 @@ impl Worker {
             let names = set.routes.iter().map(|r| format!("route {}", r.spec));
             let name = names.chain(set.rules.iter().map(|r| format!("rule {}", r.spec))).next();
             let name = name.unwrap_or_default();
+            let foreign = set.keys().any(|key| state.foreign.contains(&key));
             if self.set_again(vr, set) == 0 {
                 continue;
             }
             let Some(entry) = self.entries.get_mut(&vr) else { continue };
             entry.routes.restores += 1;
             let restores = entry.routes.restores;
-            self.report(Report::Warning(if restores <= RESTORES_PER_MINUTE {
+            self.report(Report::Warning(if foreign {
+                format!("{name} of somebody else is gone; ours is set")
+            } else if restores <= RESTORES_PER_MINUTE {
                 format!("somebody removed {name}; it is set again")
             } else {
                 format!(
