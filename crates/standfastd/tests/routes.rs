@@ -24,7 +24,7 @@ fn routes(name: &str, script: &str) -> Vec<String> {
 }
 
 /// A file as Octavia's amphora agent writes it: host a or b of two, its priority and its peer.
-const OCTAVIA: &str = r#"
+const OCTAVIA: &str = r"
 octavia() {
   cat <<END
 vrrp_script check_script {
@@ -74,10 +74,10 @@ vrrp_instance 0f6a4e7dc2b1 {
 END
 }
 printf '#!/bin/sh\nexit 0\n' > $T/check.sh; chmod 755 $T $T/check.sh
-"#;
+";
 
 /// A file as Neutron's L3 agent writes it, the same on both hosts, and the links of a router's namespace.
-const NEUTRON: &str = r#"
+const NEUTRON: &str = r"
 neutron() {
   cat <<END
 global_defs {
@@ -124,7 +124,7 @@ for h in a b; do
     ip -n $h link set far-$link up; ip -n $h link set $link up
   done
 done
-"#;
+";
 
 const OCTAVIA_ROUTES: [&str; 2] = [
     "default via 10.0.0.3 dev eth0 proto 112 onlink",
@@ -136,7 +136,7 @@ fn octavia_s_configuration_runs_as_its_service_starts_it_and_leaves_nothing() {
     let out = routes(
         "octavia",
         &format!(
-            r#"{OCTAVIA}
+            r"{OCTAVIA}
 octavia MASTER 100 1 2 > $T/a.conf
 # Of others, in the same table and beside the same rule.
 ip -n a route add 10.77.0.0/16 dev eth0 proto static table 1
@@ -152,7 +152,7 @@ kill $A; wait_for test ! -e /run/a.pid
 holder 10.0.0.50
 routes a 1
 rules a
-"#
+"
         ),
     );
     let foreign = "10.77.0.0/16 dev eth0 proto static scope link";
@@ -169,7 +169,7 @@ fn neutron_s_configuration_runs_as_its_agent_starts_it_and_leaves_nothing() {
     let out = routes(
         "neutron",
         &format!(
-            r#"{NEUTRON}
+            r"{NEUTRON}
 neutron > $T/a.conf
 ip -n a route add 10.66.0.0/16 dev eth0 proto static
 ip netns exec a $SF -P -f $T/a.conf -p /run/a.pid -r /run/a.pid-vrrp -D
@@ -181,7 +181,7 @@ ip -n a -o address show dev qr-1 | grep -oE '(10.20.0.1|fe80::f816:3eff:fe01:2)/
 kill $A; wait_for test ! -e /run/a.pid-vrrp
 routes a main
 ip -n a -o address show dev qg-1 | grep -c '203.0.113.9' || true
-"#
+"
         ),
     );
     assert_eq!(
