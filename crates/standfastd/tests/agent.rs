@@ -214,6 +214,7 @@ cat > $T/a.conf <<END
 vrrp_script chk {
   script "$T/check.sh"
   interval 0.1
+  timeout 5
   weight -10
 }
 track_file load {
