@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Findings, Severity, did_you_mean};
 use crate::keywords::{Context, Keyword};
 use crate::source::{Program, Span};
 use crate::tree::Statement;
-use crate::values::Checker;
+use crate::values::{Checker, without_interface};
 
 pub(crate) fn configuration(
     statements: &[Statement],
@@ -402,11 +402,11 @@ impl Checker<'_> {
                 }
             }
         }
-        let dynamic = configuration.global.dynamic_interfaces;
+        let missing = without_interface(&configuration.global, true);
         let all = configuration.instances.iter().map(|i| &i.tracks);
         for tracks in all.chain(configuration.sync_groups.iter().map(|g| &g.tracks)) {
             for track in &tracks.interfaces {
-                self.interface(&track.name, track.span, dynamic);
+                self.interface(&track.name, track.span, missing);
             }
         }
         for group in &configuration.sync_groups {

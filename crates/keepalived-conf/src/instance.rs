@@ -15,7 +15,7 @@ use crate::route::VirtualRoute;
 use crate::rule::VirtualRule;
 use crate::source::Span;
 use crate::tree::{Statement, Word};
-use crate::values::{Checker, Entries};
+use crate::values::{Checker, Entries, without_interface};
 
 /// What was read, before it is put together.
 #[derive(Default)]
@@ -102,12 +102,12 @@ impl Checker<'_> {
             }
             "virtual_routes" => {
                 for entry in self.lines(line) {
-                    draft.routes.extend(self.virtual_route(entry, global.dynamic_interfaces));
+                    draft.routes.extend(self.virtual_route(entry, global));
                 }
             }
             "virtual_rules" => {
                 for entry in self.lines(line) {
-                    draft.rules.extend(self.virtual_rule(entry, global.dynamic_interfaces));
+                    draft.rules.extend(self.virtual_rule(entry, global));
                 }
             }
             "no_virtual_ipaddress" => draft.no_addresses = true,
@@ -388,11 +388,11 @@ impl Checker<'_> {
             );
         }
         if let Some((name, span)) = &interface {
-            self.interface(name, *span, global.dynamic_interfaces);
+            self.interface(name, *span, without_interface(global, true));
         }
         for address in draft.addresses.iter().chain(&draft.excluded) {
             if let Some(interface) = &address.interface {
-                self.interface(interface, address.span, global.dynamic_interfaces);
+                self.interface(interface, address.span, without_interface(global, address.tracked));
             }
         }
         Some(VrrpInstance {

@@ -5,11 +5,12 @@ use std::slice::Iter;
 
 use vrrp::Family;
 
+use crate::configuration::GlobalDefs;
 use crate::diagnostic::did_you_mean;
 use crate::kernel_names::{MAIN_TABLE, PROTOCOLS, SCOPES, SERVICES, TABLES, number};
 use crate::source::Span;
 use crate::tree::{Statement, Word};
-use crate::values::Checker;
+use crate::values::{Checker, without_interface};
 
 /// A line of `virtual_routes`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -231,6 +232,8 @@ struct Draft {
     destination: Option<(Prefix, Span)>,
     way: Nexthop,
     nexthops: Vec<Nexthop>,
+    /// Every interface that it names.
+    links: Vec<(String, Span)>,
     route: VirtualRoute,
 }
 
@@ -267,7 +270,7 @@ impl Checker<'_> {
     }
 
     /// `ADDRESS[/LENGTH]`, `default`, `any` or `all`.
-    pub(crate) fn prefix(&mut self, word: &Word) -> Option<Prefix> {
+    pub(crate) fn prefix(&mut self, word: &Word, of_route: bool) -> Option<Prefix> {
         if matches!(word.text.as_str(), "default" | "any" | "all") {
             return Some(Prefix::All);
         }
@@ -287,7 +290,7 @@ impl Checker<'_> {
             return None;
         };
         let network = network(address, length);
-        if network != address {
+        if network != address && of_route && address.is_ipv4() {
             self.error(
                 "bad-address",
                 word.span,
@@ -296,7 +299,15 @@ impl Checker<'_> {
             );
             return None;
         }
-        Some(Prefix::Of(address, length))
+        if network != address {
+            self.warning(
+                "bits-behind-prefix",
+                word.span,
+                format!("`{}` has bits behind its first {length}, which do not count", word.text),
+                format!("write {network}/{length}, or {address}/{longest} for the one address"),
+            );
+        }
+        Some(Prefix::Of(network, length))
     }
 
     /// Tells of a word that is not understood in a route or a rule.
@@ -322,12 +333,13 @@ impl Checker<'_> {
     }
 
     /// A line of `virtual_routes`.
-    pub(crate) fn virtual_route(&mut self, line: &Statement, may_come_later: bool) -> Option<VirtualRoute> {
+    pub(crate) fn virtual_route(&mut self, line: &Statement, global: &GlobalDefs) -> Option<VirtualRoute> {
         let mut draft = Draft {
             family: FamilyOfLine::default(),
             destination: None,
             way: Nexthop { gateway: None, interface: None, onlink: false, weight: 1 },
             nexthops: Vec::new(),
+            links: Vec::new(),
             route: VirtualRoute {
                 span: line.span(),
                 family: Family::Ipv4,
@@ -347,18 +359,15 @@ impl Checker<'_> {
         };
         let mut words = Words::of(line);
         while let Some(word) = words.next() {
-            self.route_word(word, &mut words, &mut draft, may_come_later)?;
+            self.route_word(word, &mut words, &mut draft)?;
+        }
+        for (name, span) in std::mem::take(&mut draft.links) {
+            self.interface(&name, span, without_interface(global, draft.route.tracked));
         }
         self.whole_route(draft)
     }
 
-    fn route_word(
-        &mut self,
-        word: &Word,
-        words: &mut Words<'_>,
-        draft: &mut Draft,
-        may_come_later: bool,
-    ) -> Option<()> {
+    fn route_word(&mut self, word: &Word, words: &mut Words<'_>, draft: &mut Draft) -> Option<()> {
         let route = &mut draft.route;
         match word.text.as_str() {
             "inet" => draft.family.settle(Family::Ipv4, word.span, self)?,
@@ -404,7 +413,7 @@ impl Checker<'_> {
                 draft.nexthops.push(Nexthop { gateway: None, interface: None, onlink: false, weight: 1 });
             }
             "via" | "gw" | "dev" | "oif" | "onlink" | "weight" => {
-                self.way_word(word, words, draft, may_come_later)?;
+                self.way_word(word, words, draft)?;
             }
             text if METRICS.iter().any(|(name, ..)| *name == text) => {
                 let (_, number, high, lockable) = *METRICS.iter().find(|(name, ..)| *name == text)?;
@@ -425,21 +434,15 @@ impl Checker<'_> {
     }
 
     /// A word of the way, or of the last `nexthop`.
-    fn way_word(
-        &mut self,
-        word: &Word,
-        words: &mut Words<'_>,
-        draft: &mut Draft,
-        may_come_later: bool,
-    ) -> Option<()> {
+    fn way_word(&mut self, word: &Word, words: &mut Words<'_>, draft: &mut Draft) -> Option<()> {
         let alone = draft.nexthops.is_empty();
         let way = draft.nexthops.last_mut().unwrap_or(&mut draft.way);
         match word.text.as_str() {
             "onlink" => way.onlink = true,
             "dev" | "oif" => {
                 let value = self.behind(word, words)?;
-                self.interface(&value.text, value.span, may_come_later);
                 way.interface = Some(value.text.clone());
+                draft.links.push((value.text.clone(), value.span));
             }
             "weight" if alone => {
                 self.error(
@@ -477,7 +480,7 @@ impl Checker<'_> {
             );
             return None;
         }
-        let prefix = self.prefix(word)?;
+        let prefix = self.prefix(word, true)?;
         if let Prefix::Of(address, _) = prefix {
             draft.family.settle(Family::of(address), word.span, self)?;
         }
@@ -486,7 +489,7 @@ impl Checker<'_> {
     }
 
     fn whole_route(&mut self, draft: Draft) -> Option<VirtualRoute> {
-        let Draft { family, destination, way, nexthops, mut route } = draft;
+        let Draft { family, destination, way, nexthops, mut route, .. } = draft;
         route.family = family.get();
         let Some((prefix, span)) = destination else {
             let help = "write `ADDRESS/LENGTH via GATEWAY dev INTERFACE`, or `default via ...`";

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use vrrp::Family;
 
+use crate::configuration::GlobalDefs;
 use crate::kernel_names::{PROTOCOLS, SERVICES, TABLES, number};
 use crate::route::{FamilyOfLine, Prefix, Words};
 use crate::source::Span;
 use crate::tree::{Statement, Word};
-use crate::values::Checker;
+use crate::values::{Checker, without_interface};
 
 /// A line of `virtual_rules`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,7 +111,7 @@ const NOT_BUILT: [(&str, &str); 8] = [
 
 impl Checker<'_> {
     /// A line of `virtual_rules`.
-    pub(crate) fn virtual_rule(&mut self, line: &Statement, may_come_later: bool) -> Option<VirtualRule> {
+    pub(crate) fn virtual_rule(&mut self, line: &Statement, global: &GlobalDefs) -> Option<VirtualRule> {
         let mut family = FamilyOfLine::default();
         let (mut action, mut priority) = (None, None);
         let mut rule = VirtualRule {
@@ -133,14 +134,14 @@ impl Checker<'_> {
             protocol: None,
             tracked: true,
         };
-        let mut words = Words::of(line);
+        let (mut words, mut links) = (Words::of(line), Vec::new());
         while let Some(word) = words.next() {
             match word.text.as_str() {
                 "inet" => family.settle(Family::Ipv4, word.span, self)?,
                 "inet6" => family.settle(Family::Ipv6, word.span, self)?,
                 direction @ ("from" | "to") => {
                     let value = self.behind(word, &mut words)?;
-                    let prefix = match self.prefix(value)? {
+                    let prefix = match self.prefix(value, false)? {
                         Prefix::All => None,
                         Prefix::Of(address, length) => {
                             family.settle(Family::of(address), value.span, self)?;
@@ -162,8 +163,11 @@ impl Checker<'_> {
                     priority = Some(self.number_behind(word, &mut words, 0, u32::MAX)?);
                 }
                 "no_track" => rule.tracked = false,
-                _ => self.selector(word, &mut words, &mut rule, may_come_later)?,
+                _ => self.selector(word, &mut words, &mut rule, &mut links)?,
             }
+        }
+        for (name, span) in links {
+            self.interface(&name, span, without_interface(global, rule.tracked));
         }
         let Some(action) = action else {
             let message = "a rule that says neither a table nor what else to do";
@@ -196,13 +200,13 @@ impl Checker<'_> {
         word: &Word,
         words: &mut Words<'_>,
         rule: &mut VirtualRule,
-        may_come_later: bool,
+        links: &mut Vec<(String, Span)>,
     ) -> Option<()> {
         match word.text.as_str() {
             "not" => rule.inverted = true,
             name @ ("iif" | "dev" | "oif") => {
                 let value = self.behind(word, words)?;
-                self.interface(&value.text, value.span, may_come_later);
+                links.push((value.text.clone(), value.span));
                 *(if name == "oif" { &mut rule.output } else { &mut rule.input }) = Some(value.text.clone());
             }
             "fwmark" => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrp::Family;
 
-use crate::configuration::{NotifyScript, Track, VirtualAddress};
+use crate::configuration::{GlobalDefs, NotifyScript, Track, VirtualAddress};
 use crate::diagnostic::{Diagnostic, Findings, Severity, did_you_mean};
 use crate::keywords::{Context, Keyword, Support, Value};
 use crate::source::{FileLoader, Program, Span};
@@ -19,6 +19,16 @@ pub(crate) struct Checker<'a> {
     pub(crate) interfaces: Option<&'a [String]>,
     /// How many IPv4 and IPv6 rules had no priority so far.
     pub(crate) own_priorities: [u32; 2],
+}
+
+/// How bad it is that an interface is missing: with `dynamic_interfaces` the virtual router is held until it is
+/// there, and with `no_track` it goes on without.
+pub(crate) fn without_interface(global: &GlobalDefs, tracked: bool) -> Severity {
+    match (global.dynamic_interfaces, tracked) {
+        (true, _) => Severity::Note,
+        (false, true) => Severity::Error,
+        (false, false) => Severity::Warning,
+    }
 }
 
 /// The lines of a block that are to be read.
@@ -382,8 +392,8 @@ impl Checker<'_> {
         self.push(Diagnostic::new(severity, "program", span, message).help(help));
     }
 
-    /// Looks whether an interface is there.
-    pub(crate) fn interface(&mut self, name: &str, span: Span, may_come_later: bool) {
+    /// Looks whether an interface is there; `missing` is how bad it is if not.
+    pub(crate) fn interface(&mut self, name: &str, span: Span, missing: Severity) {
         let Some(there) = self.interfaces else { return };
         if there.iter().any(|interface| interface == name) {
             return;
@@ -394,8 +404,7 @@ impl Checker<'_> {
             Some(near) => format!("did you mean `{near}`? There are {}", there.join(", ")),
             None => format!("there are {}", there.join(", ")),
         };
-        let severity = if may_come_later { Severity::Note } else { Severity::Error };
-        self.push(Diagnostic::new(severity, "no-interface", span, message).help(help));
+        self.push(Diagnostic::new(missing, "no-interface", span, message).help(help));
     }
 
     /// `NAME [weight N] [reverse]`.

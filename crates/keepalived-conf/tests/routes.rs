@@ -4,6 +4,7 @@ mod memory;
 
 use keepalived_conf::{Outcome, Placement, RouteKind, RuleAction, VirtualRoute, VirtualRule};
 use memory::{Memory, said};
+use proptest::prelude::*;
 use vrrp::Family;
 
 fn file(block: &str, lines: &str) -> Outcome {
@@ -130,6 +131,38 @@ fn a_rule_without_a_priority_gets_one_and_that_is_said() {
     );
     let rules = &outcome.configuration.unwrap().instances[0].rules;
     assert_eq!(rules.iter().map(|r| r.priority).collect::<Vec<_>>(), [16384, 16383, 16384]);
+}
+
+#[test]
+fn what_is_not_tracked_may_lack_its_interface() {
+    let help = "did you mean `eth0`? There are eth0, eth1";
+    for (block, line, column) in [
+        ("virtual_routes", "10.9.0.0/16 dev eth9 no_track", 17),
+        ("virtual_routes", "10.9.0.0/16 nexthop via 10.0.0.1 dev eth9 no_track", 38),
+        ("virtual_rules", "iif eth9 table 1 priority 1 no_track", 5),
+        ("virtual_ipaddress_excluded", "10.9.0.1/16 dev eth9 no_track", 1),
+    ] {
+        let outcome = file(block, line);
+        let expected =
+            format!("8:{column}: warning[no-interface]: there is no interface `eth9` on this host; {help}");
+        assert_eq!(said(&outcome), [expected], "{line}");
+        assert!(outcome.configuration.is_some(), "{line}");
+    }
+}
+
+/// The kernel takes them in IPv6 routes and in rules.
+#[test]
+fn bits_behind_a_prefix_do_not_count() {
+    let behind = "has bits behind its first 64, which do not count";
+    let outcome = file("virtual_routes", "fd00::5/64 dev eth0");
+    let mend = "write fd00::/64, or fd00::5/128 for the one address";
+    assert_eq!(said(&outcome), [format!("8:1: warning[bits-behind-prefix]: `fd00::5/64` {behind}; {mend}")]);
+    let route = outcome.configuration.unwrap_or_default().instances.remove(0).routes.remove(0);
+    assert_eq!(to(&route), "fd00::/64");
+    let outcome = file("virtual_rules", "from 10.9.0.5/16 table 1 priority 1");
+    assert_eq!(said(&outcome).len(), 1);
+    let rule = outcome.configuration.unwrap_or_default().instances.remove(0).rules.remove(0);
+    assert_eq!(rule.from, Some(("10.9.0.0".parse().unwrap(), 16)));
 }
 
 #[test]
@@ -263,5 +296,89 @@ fn mistakes_in_rules() {
         ),
     ] {
         refused("virtual_rules", line, expected);
+    }
+}
+
+/// Words of both languages, values that fit and that do not.
+fn word() -> impl Strategy<Value = String> {
+    let words = vec![
+        "to",
+        "from",
+        "via",
+        "dev",
+        "oif",
+        "iif",
+        "src",
+        "table",
+        "lookup",
+        "metric",
+        "priority",
+        "scope",
+        "protocol",
+        "tos",
+        "mtu",
+        "lock",
+        "hoplimit",
+        "onlink",
+        "nexthop",
+        "weight",
+        "no_track",
+        "inet",
+        "inet6",
+        "blackhole",
+        "throw",
+        "prohibit",
+        "append",
+        "add",
+        "not",
+        "fwmark",
+        "sport",
+        "uidrange",
+        "ipproto",
+        "suppress_prefixlength",
+        "default",
+        "all",
+        "10.9.0.0/16",
+        "10.9.0.1",
+        "0.0.0.0/0",
+        "::/0",
+        "fd00::/64",
+        "fd00::1/128",
+        "10.0.0.1/0",
+        "eth0",
+        "eth9",
+        "blue",
+        "main",
+        "static",
+        "1",
+        "0",
+        "255",
+        "256",
+        "0x10",
+        "4294967295",
+        "4294967296",
+        "1-2",
+        "2-1",
+        "1/2",
+        "-1",
+        "tcp",
+        "or",
+        "realms",
+    ];
+    prop_oneof![20 => proptest::sample::select(words).prop_map(str::to_owned), 1 => "[a-z0-9:./-]{1,8}"]
+}
+
+proptest! {
+    /// What a line is, it ends in a route or a rule, or in an error.
+    #[test]
+    fn no_line_is_silently_left_out(words in proptest::collection::vec(word(), 1..10), rules: bool) {
+        let block = if rules { "virtual_rules" } else { "virtual_routes" };
+        let outcome = file(block, &words.join(" "));
+        let read = outcome.configuration.as_ref().map(|c| {
+            let instance = &c.instances[0];
+            instance.routes.len() + instance.rules.len()
+        });
+        prop_assert_eq!(read.unwrap_or(1), 1);
+        prop_assert_eq!(read.is_none(), outcome.has_errors());
     }
 }

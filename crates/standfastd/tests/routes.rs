@@ -220,6 +220,11 @@ wait_for has_route a main "10.30.0.0/16 via 10.20.0.99 dev qr-1"
 grep -c 'VR_7.* -> ' $T/a.conf.log
 kill $A; wait $A
 routes a main
+# Nor does a start need it.
+ip -n a link del qr-1
+start a $SF $T/a.conf; A=$started
+wait_holder 169.254.0.7 a 15; wait_for has_route a main 203.0.114.0/24
+kill $A; wait $A
 "#
         ),
     );
