@@ -14,6 +14,7 @@ mod driver;
 use std::time::{Duration, Instant};
 
 use driver::lab::Lab;
+use driver::sweep::{self, Kind, Scene};
 use driver::{Configured, Request};
 use serde_json::{Value, json};
 
@@ -167,6 +168,22 @@ fn what_a_call_costs() {
         "≤ 32",
         peak <= 32.0,
         1,
+    );
+    let calls: usize = std::env::var("CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let kinds = [Kind::Failed, Kind::Lost, Kind::Refused, Kind::Garbled];
+    let tally = sweep::run(&Scene::several("bench-sweep", 4), &sweep::ALL, &kinds, calls);
+    for story in &tally.stories {
+        println!("{story}\n");
+    }
+    println!("faults by method: {:?}", tally.calls);
+    row(
+        "orphans after calls with a fault injected at every request in turn; reserved ports touched",
+        "-",
+        "ports, servers, images",
+        format!("{} {:?}; {}", tally.left(), tally.orphans, tally.touched).replace(" {}", ""),
+        "0; 0",
+        tally.left() + tally.touched == 0,
+        tally.hit(),
     );
     if let Some(file) = std::env::var_os("BENCH_INTO") {
         let text = std::fs::read_to_string(&file).unwrap();

@@ -147,11 +147,11 @@ impl Lab {
         format!("10.77.0.{}", self.next_ip.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// The name of a flavor that no host of the lab has the memory for: Nova makes a server of it, finds no place and
+    /// The name of a flavor that no host of the lab has the disk for (which no quota counts): Nova makes a server of it, finds no place and
     /// gives it up. Only this project sees it.
     pub(crate) fn too_large(&self) -> String {
         let name = format!("{}-too-large", self.name);
-        let flavor = json!({"flavor": {"name": name, "ram": 1 << 20, "vcpus": 1, "disk": 1,
+        let flavor = json!({"flavor": {"name": name, "ram": 64, "vcpus": 1, "disk": 1 << 20,
                                        "os-flavor-access:is_public": false}});
         let made = sent(&self.admin, Service::Compute, Method::Post, "/flavors", &flavor);
         let id = made["flavor"]["id"].as_str().unwrap().to_owned();
@@ -203,38 +203,64 @@ impl Lab {
 
     /// Everything in the project that a CPI could leave behind, by kind and id.
     pub(crate) fn inventory(&self) -> Vec<String> {
-        let all = Query::new();
+        self.inventory_of(&["port", "server", "volume", "snapshot", "network", "image", "member"])
+    }
+
+    /// What there is of some kinds.
+    pub(crate) fn inventory_of(&self, kinds: &[&str]) -> Vec<String> {
         let mut things = Vec::new();
-        let mut add =
-            |kind: &str, ids: Vec<String>| things.extend(ids.into_iter().map(|id| format!("{kind} {id}")));
-        let own_ports = self.client.network().ports(&all).unwrap().into_iter().filter(|port| {
-            // Neutron's own come and go with DHCP and routers.
-            !port.device_owner.starts_with("network:") && port.project_id.as_deref() == Some(&self.project_id)
-        });
-        add("port", own_ports.map(|port| port.id).collect());
-        // Nova lists a deleted server for a moment more.
-        let mut servers = self.client.compute().servers(&all).unwrap();
-        servers.retain(|server| server.status != "DELETED");
-        add("server", servers.into_iter().map(|server| server.id).collect());
-        add(
-            "volume",
-            self.client.volume().volumes(&all).unwrap().into_iter().map(|volume| volume.id).collect(),
-        );
-        add(
-            "snapshot",
-            self.client.volume().snapshots(&all).unwrap().into_iter().map(|found| found.id).collect(),
-        );
-        let of_the_project = Query::new().filter("project_id", &self.project_id);
-        let networks = self.client.network().networks(&of_the_project).unwrap();
-        add("network", networks.into_iter().map(|network| network.id).collect());
-        let images = self.client.image().images(&Query::new().filter("owner", &self.project_id)).unwrap();
-        add("image", images.into_iter().map(|image| image.id).collect());
-        for pool in self.client.load_balancer().pools(&of_the_project).unwrap() {
-            let members = self.client.load_balancer().members(&pool.id, &all).unwrap();
-            add("member", members.into_iter().map(|member| member.id).collect());
+        for kind in kinds {
+            things.extend(self.ids_of(kind).into_iter().map(|id| format!("{kind} {id}")));
         }
         things.sort();
         things
+    }
+
+    fn ids_of(&self, kind: &str) -> Vec<String> {
+        let (client, all) = (&self.client, Query::new());
+        let of_the_project = Query::new().filter("project_id", &self.project_id);
+        match kind {
+            "port" => {
+                let mut ports = client.network().ports(&of_the_project).unwrap();
+                // Neutron's own come and go with DHCP and routers.
+                ports.retain(|port| !port.device_owner.starts_with("network:"));
+                ports.into_iter().map(|port| port.id).collect()
+            }
+            "server" => {
+                let mut servers = client.compute().servers(&all).unwrap();
+                // Nova lists a deleted server for a moment more.
+                servers.retain(|server| server.status != "DELETED");
+                servers.into_iter().map(|server| server.id).collect()
+            }
+            "volume" => client.volume().volumes(&all).unwrap().into_iter().map(|volume| volume.id).collect(),
+            "snapshot" => {
+                client.volume().snapshots(&all).unwrap().into_iter().map(|found| found.id).collect()
+            }
+            "network" => client
+                .network()
+                .networks(&of_the_project)
+                .unwrap()
+                .into_iter()
+                .map(|found| found.id)
+                .collect(),
+            "image" => {
+                let own = Query::new().filter("owner", &self.project_id);
+                client.image().images(&own).unwrap().into_iter().map(|image| image.id).collect()
+            }
+            "member" => {
+                let pools = client.load_balancer().pools(&of_the_project).unwrap();
+                let members = pools.iter().flat_map(|pool| {
+                    client
+                        .load_balancer()
+                        .members(&pool.id, &all)
+                        .unwrap()
+                        .into_iter()
+                        .map(|member| member.id)
+                });
+                members.collect()
+            }
+            other => panic!("nobody knows a kind {other}"),
+        }
     }
 
     /// The user data that a server's config drive holds.

@@ -50,6 +50,21 @@ pub(crate) enum Kind {
     Garbled,
 }
 
+impl Case {
+    /// What it could leave behind. Everything is looked at in the end.
+    fn makes(self) -> &'static [&'static str] {
+        match self {
+            Self::CreateVm => &["port", "server"],
+            Self::CreateVmInPool => &["port", "server", "member"],
+            Self::CreateDisk => &["volume"],
+            Self::SnapshotDisk => &["snapshot"],
+            Self::AttachDisk => &[],
+            Self::CreateStemcell => &["image"],
+            Self::CreateNetwork => &["network"],
+        }
+    }
+}
+
 impl Kind {
     fn rules(self, number: u64) -> Vec<Rule> {
         let at = Rule::at(number).times(1);
@@ -85,6 +100,16 @@ impl Tally {
     /// All calls.
     pub(crate) fn hit(&self) -> usize {
         self.calls.values().sum()
+    }
+
+    fn add(&mut self, after: &str, left: &[String]) {
+        for thing in left {
+            let kind = thing.split(' ').next().unwrap_or_default().to_owned();
+            *self.orphans.entry(kind).or_default() += 1;
+        }
+        if !left.is_empty() {
+            self.stories.push(format!("left {left:?}: {after}"));
+        }
     }
 
     /// All that was left.
@@ -146,10 +171,13 @@ pub(crate) fn run(scenes: &[Scene], cases: &[Case], kinds: &[Kind], calls: usize
             scope.spawn(|| {
                 loop {
                     let next = plan.lock().unwrap().next();
-                    let Some((case, kind, number)) = next else { return };
+                    let Some((case, kind, number)) = next else { break };
                     let outcome = scene.call(case, kind, number);
                     outcome.count(&mut plan.lock().unwrap(), case, kind, number);
                 }
+                let left =
+                    scene.left(&["port", "server", "volume", "snapshot", "network", "image", "member"], true);
+                plan.lock().unwrap().tally.add("all of them", &left);
             });
         }
     });
@@ -176,16 +204,13 @@ impl Outcome {
         }
         let tally = &mut plan.tally;
         *tally.calls.entry(format!("{case:?}")).or_default() += 1;
-        for thing in &self.left {
-            let kind = thing.split(' ').next().unwrap_or_default().to_owned();
-            *tally.orphans.entry(kind).or_default() += 1;
-        }
-        tally.touched += usize::from(self.is_touched);
-        if self.is_touched || !self.left.is_empty() {
-            tally.stories.push(format!(
-                "{case:?}, {kind:?} at request {number}: left {:?}, reserved port touched: {}\n{}\n{}",
-                self.left, self.is_touched, self.answer.json, self.answer.stderr
-            ));
+        let story = || -> String {
+            format!("{case:?}, {kind:?} at request {number}\n{}\n{}", self.answer.json, self.answer.stderr)
+        };
+        tally.add(&story(), &self.left);
+        if self.is_touched {
+            tally.touched += 1;
+            tally.stories.push(format!("the reserved port was touched: {}", story()));
         }
     }
 }
@@ -269,22 +294,24 @@ impl Scene {
         if answer.json["error"].is_null() {
             self.lab.call(undo.0, undo.1).result();
         }
-        let left = self.left();
+        let left = self.left(case.makes(), case == Case::AttachDisk);
         let port = self.lab.client.network().port(&self.reserved.id);
         let is_touched = !port.is_ok_and(|port| port.revision_number == self.reserved.revision_number);
         Outcome { answer, requests: requests.len(), is_hit, left, is_touched }
     }
 
     /// What is there that was not before. What is being deleted gets its time.
-    fn left(&self) -> Vec<String> {
+    fn left(&self, kinds: &[&str], has_attached: bool) -> Vec<String> {
         let began = Instant::now();
         let mut known = self.known.lock().unwrap();
         loop {
-            let mut left = self.lab.inventory();
+            let mut left = self.lab.inventory_of(kinds);
             left.retain(|thing| !known.contains(thing));
-            let volume = self.lab.client.volume().volume(&self.volume).unwrap();
-            if volume.status != "available" {
-                left.push(format!("attachment of volume {}, {}", volume.id, volume.status));
+            if has_attached {
+                let volume = self.lab.client.volume().volume(&self.volume).unwrap();
+                if volume.status != "available" {
+                    left.push(format!("attachment of volume {}, {}", volume.id, volume.status));
+                }
             }
             if left.is_empty() || began.elapsed() > Duration::from_secs(20) {
                 known.extend(left.iter().cloned());

@@ -86,13 +86,20 @@ fn place_01_the_check_is_on_the_pair_on_the_default_network_only_and_dynamic_one
 }
 
 #[test]
-fn place_03_scheduler_hints_are_a_hash() {
+fn place_03_scheduler_hints_are_a_hash_and_nova_heeds_them() {
     let Some(lab) = Lab::open("go-03") else { return };
+    let hints = json!({"group": NOBODY, "different_host": [NOBODY, lab.network_id]});
+    let networks = lab.manual(&lab.free_ip());
+    let answer = lab.call("create_vm", lab.vm(json!({"scheduler_hints": hints}), networks));
+    assert!(answer.cloud_error().contains(NOBODY), "{}", answer.cloud_error());
+    let body = body_of(&lab, "/servers");
+    assert_eq!(body["os:scheduler_hints"], hints);
+    assert!(body["server"].get("os:scheduler_hints").is_none());
+    // A group that is there takes the server in before Nova looks for a place.
     let group = lab.client.compute().create_server_group(lab.name(), "soft-anti-affinity").unwrap();
-    let vm = lab.made_vm(json!({"scheduler_hints": {"group": group.id}}), &lab.free_ip());
-    let members = lab.client.compute().server_group(&group.id).unwrap().members;
-    assert_eq!(members, [vm.as_str()]);
-    lab.call("delete_vm", json!([vm])).result();
+    let properties = json!({"scheduler_hints": {"group": group.id}, "instance_type": lab.too_large()});
+    let answer = lab.call("create_vm", lab.vm(properties, lab.manual(&lab.free_ip())));
+    assert!(answer.error().1.contains("No valid host was found"), "{}", answer.json);
     lab.client.compute().delete_server_group(&group.id).unwrap();
 }
 

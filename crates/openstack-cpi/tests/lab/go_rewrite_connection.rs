@@ -131,7 +131,7 @@ fn place_07_region_interface_project_id_and_domains_come_from_the_configuration(
     let user = Foreigner::new(&lab);
     let stemcell = Request::new("create_stemcell", json!(["unused", {"image_id": lab.image_id}]));
     let by_name = json!({"project": lab.name(), "project_domain_name": "Default"});
-    let by_id = json!({"project": null, "project_id": lab.project_id()});
+    let by_id = json!({"project": null, "project_id": lab.project_id(), "project_domain_name": "Default"});
     for project in [by_name, by_id] {
         for (interface, host) in [("internalURL", "localhost:9292"), ("publicURL", "127.0.0.1:9292")] {
             let mut changes = project.clone();
