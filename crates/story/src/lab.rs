@@ -160,11 +160,11 @@ impl Machine {
 
     /// Runs a shell line in it; gives what it printed.
     pub(crate) fn shell(&self, line: &str) -> Result<String> {
-        self.shell_with(line, "")
+        self.shell_with(line, b"")
     }
 
     /// The same, with standard input.
-    pub(crate) fn shell_with(&self, line: &str, input: &str) -> Result<String> {
+    pub(crate) fn shell_with(&self, line: &str, input: &[u8]) -> Result<String> {
         let mut child = Command::new(&self.enter)
             .args([&self.server_id, "bash", "-euo", "pipefail", "-c", line])
             .stdin(Stdio::piped())
@@ -172,7 +172,7 @@ impl Machine {
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot enter a server")?;
-        child.stdin.take().context("no stdin")?.write_all(input.as_bytes())?;
+        child.stdin.take().context("no stdin")?.write_all(input)?;
         let output = child.wait_with_output()?;
         ensure!(
             output.status.success(),
@@ -227,12 +227,11 @@ impl Machine {
 
     /// What a BOSH agent does when it is told to apply: package, job, and what the job needs beside it.
     pub(crate) fn apply(&self, lab: &Lab, rendering: &Value) -> Result<()> {
-        self.shell(&format!(
+        self.shell(
             "mkdir -p /var/vcap/jobs /var/vcap/packages/standfast/bin /var/vcap/sys/run/haproxy
-             id vcap >/dev/null 2>&1 || useradd --system --no-create-home vcap
-             cp '{bin}/standfastd' '{bin}/standfast' /var/vcap/packages/standfast/bin/",
-            bin = lab.bin.display()
-        ))?;
+             id vcap >/dev/null 2>&1 || useradd --system --no-create-home vcap",
+        )?;
+        self.unpack("/var/vcap/packages/standfast/bin", &lab.bin, &["standfastd", "standfast"])?;
         let haproxy = format!(
             "global\n  stats socket /var/vcap/sys/run/haproxy/stats.sock mode 600 user vcap level admin\n\
              defaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
@@ -242,20 +241,33 @@ impl Machine {
              frontend page\n  bind 127.0.0.1:8000\n  http-request return status 200 content-type text/plain string \"{}\"\n",
             self.address
         );
-        self.shell_with("cat >/var/vcap/haproxy.cfg; haproxy -D -f /var/vcap/haproxy.cfg", &haproxy)?;
+        self.shell_with(
+            "cat >/var/vcap/haproxy.cfg; haproxy -D -f /var/vcap/haproxy.cfg",
+            haproxy.as_bytes(),
+        )?;
         self.render(lab, rendering)?;
         self.start()
     }
 
-    /// Renders the job anew.
+    /// Renders the job, as the director does, and lays it into the machine in the place of an older one.
     fn render(&self, lab: &Lab, rendering: &Value) -> Result<()> {
-        let line = format!(
-            "cat >/var/vcap/input.json
-             rm -rf /var/vcap/jobs/keepalived
-             ruby '{root}/bosh/test/render.rb' '{root}/bosh/jobs/keepalived' /var/vcap/jobs/keepalived </var/vcap/input.json",
-            root = lab.root.display()
-        );
-        self.shell_with(&line, &rendering.to_string()).map(drop)
+        let rendered = lab.output.join("jobs").join(&self.server_id);
+        lab.render("keepalived", &rendered.join("keepalived"), rendering)?;
+        self.shell("rm -rf /var/vcap/jobs/keepalived")?;
+        self.unpack("/var/vcap/jobs", &rendered, &["keepalived"])
+    }
+
+    /// Copies files into it, as blobs come to a VM: its file system need not show where ours are.
+    fn unpack(&self, into: &str, from: &Path, names: &[&str]) -> Result<()> {
+        let packed = Command::new("tar")
+            .arg("-C")
+            .arg(from)
+            .arg("-c")
+            .args(names)
+            .output()
+            .context("cannot run tar")?;
+        ensure!(packed.status.success(), "tar: {}", String::from_utf8_lossy(&packed.stderr));
+        self.shell_with(&format!("tar -C '{into}' --no-same-owner -x"), &packed.stdout).map(drop)
     }
 
     /// Other properties: what BOSH does for a change that needs no new VM.

@@ -5,7 +5,7 @@
 //! is drained, cut off, killed and recreated. Then everything is done wrong on purpose, and the doctor has to
 //! say what.
 //!
-//! Usage, inside the lab: `story BIN_DIRECTORY`.
+//! Usage, inside the lab: `story BIN_DIRECTORY [--keep]`; with `--keep` a failure leaves all in place to be looked at.
 #![forbid(unsafe_code)]
 
 mod deployment;
@@ -57,12 +57,24 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let bin = std::env::args_os().nth(1).context("usage: story BIN_DIRECTORY")?;
+    let usage = "usage: story BIN_DIRECTORY [--keep]";
+    let bin = std::env::args_os().nth(1).context(usage)?;
+    let keep = match std::env::args_os().nth(2) {
+        None => false,
+        Some(option) => {
+            ensure!(option == "--keep", "{usage}");
+            true
+        }
+    };
     let lab = Lab::new(Path::new(&bin))?;
     let client = lab.client()?;
     let started = Instant::now();
     clean(&lab, &client)?;
     let outcome = tell(&lab, &client);
+    if keep && outcome.is_err() {
+        say("==> everything is left as it is; the next story clears it away");
+        return outcome;
+    }
     say("==> cleaning up");
     lab.remove_hook();
     let cleaned = clean(&lab, &client);

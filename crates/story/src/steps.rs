@@ -19,7 +19,7 @@ const RATE: u32 = 100;
 /// After this a request is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than Neutron takes to change its rules.
-pub(crate) const LONG: Duration = Duration::from_mins(1);
+pub(crate) const LONG: Duration = Duration::from_mins(3);
 
 /// Everything the steps work on.
 pub(crate) struct Stage<'a> {

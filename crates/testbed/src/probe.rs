@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -231,7 +231,7 @@ fn fetch_each(
 fn fetch(target: SocketAddr, timeout: Duration) -> io::Result<bool> {
     let started = Instant::now();
     let left = || timeout.checked_sub(started.elapsed()).ok_or(io::ErrorKind::TimedOut);
-    let mut stream = TcpStream::connect_timeout(&target, timeout)?;
+    let mut stream = connect(target, timeout)?;
     stream.set_read_timeout(Some(left()?))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
@@ -244,6 +244,31 @@ fn fetch(target: SocketAddr, timeout: Duration) -> io::Result<bool> {
         stream.set_read_timeout(Some(left()?))?;
     }
     Ok(answer.starts_with(b"HTTP/1.") && answer.get(9..12) == Some(b"200"))
+}
+
+/// Connects from a port that was not used for long: the kernel would come back to one within half a minute, and a
+/// firewall on the way that still remembers the former connection then answers for the router under test.
+fn connect(target: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 1024;
+    let any =
+        if target.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+    // Another process soon after this one begins elsewhere.
+    let begin = u16::try_from(std::process::id().wrapping_mul(4099) % u32::from(u16::MAX)).unwrap_or(0);
+    // A port that is taken is skipped; that many in a row are not.
+    for _ in 0..64 {
+        let turn = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST + turn % (u16::MAX - FIRST);
+        let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
+        match socket.bind(&SocketAddr::new(any, port).into()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+            Err(error) => return Err(error),
+        }
+        socket.connect_timeout(&target.into(), timeout)?;
+        return Ok(socket.into());
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// What a [`Probe`] saw.

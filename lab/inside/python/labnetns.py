@@ -40,7 +40,8 @@ INSIDE = os.path.join(os.environ['LAB'], 'inside')
 STATE = os.environ['LAB_STATE']
 HOST = os.environ.get('LAB_HOST', 'lab1')
 ON_HOST = [] if HOST == 'lab1' else ['-n', HOST]    # of `ip`: where the hypervisor's interfaces are
-OVSDB = STATE + '/ram/ovs/' + ('' if HOST == 'lab1' else HOST + '/') + 'db.sock'
+OVS = STATE + '/ram/ovs/'
+OVSDB = OVS + ('' if HOST == 'lab1' else HOST + '/') + 'db.sock'
 
 
 def sh(*cmd, check=True):
@@ -110,6 +111,7 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
         if ovs:
             sh('ip', 'netns', 'exec', ns, INSIDE + '/bin/txoff', dev)
             host_ip('link', 'set', tap, 'up')
+            self._forget_connections()
             self._vsctl('--may-exist', 'add-port', vif['bridge'], tap, '--', 'set', 'Interface', tap,
                         'external_ids:iface-id=' + vif['id'], 'external_ids:iface-status=active',
                         'external_ids:attached-mac="%s"' % vif['mac'], 'external_ids:vm-uuid=' + vm['uuid'])
@@ -119,6 +121,14 @@ class NetnsDriver(fake.FakeDriverWithoutFakeNodes):
     @staticmethod
     def _vsctl(*args):
         sh('ovs-vsctl', '--db=unix:' + OVSDB, '--timeout=20', *args)
+
+    @staticmethod
+    def _forget_connections():
+        """Open vSwitch 3.1's own connection tracking aborts the process when a packet belongs to a connection that
+        has expired and was not yet swept away: what a server that comes back after half a minute, with the address
+        it had, provokes at its peers. So nothing that can have expired is kept."""
+        for ovs in OVS, OVS + 'lab2/':
+            sh('ovs-appctl', '-t', ovs + 'vswitchd.ctl', 'dpctl/flush-conntrack', check=False)
 
     def _unplug(self, vif):
         if vif['type'] == 'ovs':
