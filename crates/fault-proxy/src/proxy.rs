@@ -41,6 +41,12 @@ pub struct RequestRecord {
     pub when: Option<When>,
     /// From the head of the request to the end of the answer.
     pub milliseconds: u64,
+    /// When the head of the request was there.
+    #[serde(skip)]
+    pub began: Instant,
+    /// When the answer was sent; none while it is not.
+    #[serde(skip)]
+    pub ended: Option<Instant>,
     /// The request's body, where bodies are logged; never that of a request for a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -238,6 +244,8 @@ impl Connection {
             fault: hit.as_ref().map(|(_, fault)| fault.name()),
             when: hit.as_ref().map(|(when, _)| *when),
             milliseconds: 0,
+            began: started,
+            ended: None,
             body: None,
         };
         shared.note(&record);
@@ -257,6 +265,7 @@ impl Connection {
                 .and_then(|answer| self.pass_answer(&request, &answer, shared, &mut record)),
         };
         record.milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        record.ended = Some(Instant::now());
         shared.note(&record);
         shared.say(&record);
         result

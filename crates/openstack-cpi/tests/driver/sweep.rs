@@ -172,7 +172,11 @@ pub(crate) fn run(scenes: &[Scene], cases: &[Case], kinds: &[Kind], calls: usize
                 loop {
                     let next = plan.lock().unwrap().next();
                     let Some((case, kind, number)) = next else { break };
+                    let began = Instant::now();
                     let outcome = scene.call(case, kind, number);
+                    let word = if outcome.is_hit { "hit" } else { "not hit" };
+                    let seconds = began.elapsed().as_secs_f64();
+                    println!("{case:?}, {kind:?} at request {number}: {word}, {seconds:.1} s");
                     outcome.count(&mut plan.lock().unwrap(), case, kind, number);
                 }
                 let left =

@@ -2,6 +2,7 @@
 
 use crate::driver::Request;
 use crate::driver::lab::Lab;
+use fault_proxy::{Fault, Rule};
 use openstack::Query;
 use serde_json::{Value, json};
 
@@ -22,11 +23,14 @@ fn the_life_of_a_disk() {
     assert!(volume.name.unwrap().starts_with("volume-"));
     assert_eq!(lab.call("has_disk", json!([disk])).result(), &json!(true));
 
-    lab.call("set_disk_metadata", json!([disk, {"deployment": "cf", "index": 0}])).result();
+    for _ in 0..2 {
+        lab.call("set_disk_metadata", json!([disk, {"deployment": "cf", "index": 0}])).result();
+    }
     assert_eq!(lab.client.volume().volume(&disk).unwrap().metadata["deployment"], "cf");
 
-    lab.call("resize_disk", json!([disk, 2048])).result();
-    lab.call("resize_disk", json!([disk, 3072])).result();
+    for size in [2048, 3072, 3072] {
+        lab.call("resize_disk", json!([disk, size])).result();
+    }
     assert_eq!(lab.client.volume().volume(&disk).unwrap().size, 3);
     let answer = lab.call("resize_disk", json!([disk, 1024]));
     let text = "Cannot resize volume to a smaller size from 3 GiB to 1 GiB";
@@ -53,6 +57,13 @@ fn the_life_of_a_disk() {
     assert_eq!(found.metadata["instance_index"], "0");
     assert_eq!(found.metadata["instance_name"], "db/i-1");
     assert!(found.description.unwrap().starts_with("cf/db/0/"));
+    // The lab's Cinder is too quick to be seen at it.
+    let body = format!(r#"{{"snapshot": {{"id": "{snapshot}", "status": "creating"}}}}"#);
+    let creating = Rule::on("GET", "/snapshots/").fault(Fault::answer(200).body(&body));
+    let delete = Request::new("delete_snapshot", json!([snapshot]));
+    let answer = lab.call_with(json!({}), &delete, vec![creating]);
+    let text = format!("Cannot delete snapshot `{snapshot}', state is creating");
+    assert_eq!(answer.cloud_error(), text);
     lab.call("delete_snapshot", json!([snapshot])).result();
     lab.call("delete_snapshot", json!([snapshot])).result();
 
@@ -101,6 +112,8 @@ fn a_disk_without_a_vm_and_another_type_for_it() {
     }
     let answer = lab.call("create_disk", json!([1024, {"type": "no-such-type"}]));
     assert!(answer.cloud_error().contains("no-such-type"), "{}", answer.cloud_error());
+    let answer = lab.call("create_disk", json!([1023, {}]));
+    assert_eq!(answer.cloud_error(), "Minimum disk size is 1 GiB");
     assert_eq!(lab.client.volume().volumes(&Query::new()).unwrap(), []);
 }
 

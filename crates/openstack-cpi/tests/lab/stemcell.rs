@@ -5,6 +5,7 @@ use std::io::Read;
 use crate::driver::lab::Lab;
 use crate::driver::stemcell::archive;
 use crate::driver::{Answer, Request, start};
+use openstack::network::PortCreate;
 use serde_json::{Value, json};
 
 fn properties() -> Value {
@@ -72,6 +73,9 @@ fn light_stemcells_never_touch_the_image() {
     let nobody = "2b22b053-ffc3-4d5a-be30-407c624f6ce1";
     let text = format!("No active image with id '{nobody}' referenced by light stemcell found in OpenStack.");
     assert_eq!(light(nobody).cloud_error(), text);
+    // Without its mark it is an image like any other; this one is the cloud operator's.
+    let answer = lab.call("delete_stemcell", json!([lab.image_id]));
+    assert!(answer.cloud_error().starts_with("OpenStack API Forbidden Glance DELETE "), "{}", answer.json);
     // The CID works in create_vm.
     let mut arguments = lab.vm(json!({"instance_type": "no-such"}), lab.manual(&lab.free_ip()));
     arguments[1] = json!(cid);
@@ -142,8 +146,18 @@ fn networks_of_the_director() {
     assert_eq!((network.name.as_str(), network.subnets.len()), ("of-the-director", 1));
     let subnet = lab.client.network().subnet(&network.subnets[0]).unwrap();
     assert!(!subnet.enable_dhcp);
+    let port = PortCreate { network_id: id.to_owned(), ..PortCreate::default() };
+    let port = lab.client.network().create_port(&port).unwrap();
+    let answer = lab.call("delete_network", json!([id]));
+    assert!(answer.cloud_error().starts_with("OpenStack API Conflict Neutron DELETE "), "{}", answer.json);
+    lab.client.network().delete_port(&port.id).unwrap();
     lab.call("delete_network", json!([id])).result();
     lab.call("delete_network", json!([id])).result();
+
+    let definition = json!({"range": "fd00:82::/64", "cloud_properties": {"enable_dhcp": false}});
+    let result = lab.call("create_network", json!([definition])).result().clone();
+    assert_eq!(result[1], json!({"range": "fd00:82::/64", "gateway": "fd00:82::1", "reserved": []}));
+    lab.call("delete_network", json!([result[0]])).result();
     for (definition, text) in [
         (json!({"cloud_properties": {}}), "subnet_definition.range: missing key"),
         (json!({"range": "10.0.0.5"}), "subnet_definition.range: '10.0.0.5' is no CIDR"),
