@@ -54,6 +54,9 @@ struct Arrived {
     at: Instant,
     from: usize,
     interval: Duration,
+    priority: u8,
+    /// When the same router's priority fell below the hearer's: as good as a release.
+    fell: Option<Instant>,
 }
 
 /// What is known of one virtual router on one machine.
@@ -273,7 +276,8 @@ impl Checker {
             let borne = if known.preempt_delay.is_zero() { arrived.interval } else { self.shortest_interval };
             let interval = if known.v2 { known.interval } else { borne.min(arrived.interval) };
             let silence = now - arrived.at;
-            if silence < interval * 3 {
+            let relieved = arrived.fell.is_some_and(|fell| now - fell >= known.skew(interval));
+            if silence < interval * 3 && !relieved {
                 self.fail(
                     now,
                     format!(
@@ -315,7 +319,15 @@ impl Checker {
                 seen.arrived = None;
             }
         } else if read.priority >= own || !known.preempt || known.yielded {
-            seen.arrived = Some(Arrived { at: now, from, interval: read.interval });
+            let (interval, priority) = (read.interval, read.priority);
+            seen.arrived = Some(Arrived { at: now, from, interval, priority, fell: None });
+        } else if known.preempt_delay.is_zero()
+            && let Some(arrived) = &mut seen.arrived
+            && arrived.from == from
+            && read.priority < arrived.priority
+            && arrived.fell.is_none()
+        {
+            arrived.fell = Some(now);
         }
     }
 

@@ -154,6 +154,56 @@ fn rfc9568_6_4_2_advert_of_lower_priority_is_discarded_with_preempt_mode() {
     assert_eq!((lone.state(), lone.get().reason()), (State::Active, Reason::Preempting));
 }
 
+/// Sooner than the RFC: what the Active says of itself is believed.
+#[test]
+fn an_active_that_falls_below_us_is_relieved_after_skew_time() {
+    let mut lone = Lone::started(config(100));
+    lone.hear_priority(101);
+    lone.pass(ms(1000));
+    lone.hear_priority(99);
+    assert_eq!(lone.next(), (Duration::from_nanos(609_375_000), Timer::ActiveDown));
+    lone.pass(ms(300));
+    lone.hear_priority(98);
+    lone.hear_priority(98);
+    assert_eq!(lone.next(), (Duration::from_nanos(309_375_000), Timer::ActiveDown), "never put off");
+    lone.pass(Duration::from_nanos(309_375_000));
+    assert_eq!((lone.state(), lone.get().reason()), (State::Active, Reason::Preempting));
+}
+
+#[test]
+fn an_active_that_recovers_in_time_is_followed_again() {
+    let mut lone = Lone::started(config(100));
+    lone.hear_priority(101);
+    lone.hear_priority(99);
+    lone.pass(ms(500));
+    lone.hear_priority(101);
+    assert_eq!(lone.next(), (Duration::from_micros(3_609_375), Timer::ActiveDown));
+}
+
+#[test]
+fn an_active_that_falls_is_kept_without_preempt_mode_or_while_preemption_is_delayed() {
+    for config in [
+        vrrp::VirtualRouterConfig { preempt: false, ..config(100) },
+        vrrp::VirtualRouterConfig { preempt_delay: ms(10_000), ..config(100) },
+    ] {
+        let mut lone = Lone::started(config);
+        lone.hear_priority(101);
+        lone.hear_priority(99);
+        assert_eq!(lone.next(), (Duration::from_micros(3_609_375), Timer::ActiveDown));
+    }
+}
+
+#[test]
+fn an_active_that_we_outgrow_is_preempted_as_the_rfc_says() {
+    let mut lone = Lone::started(config(100));
+    lone.hear_priority(101);
+    lone.router.set_tracking(lone.vr, 50, false, lone.now);
+    lone.drain();
+    lone.hear_priority(101);
+    assert_eq!(lone.get().state(), State::Backup);
+    assert!(lone.next().0 > ms(3000), "{:?}", lone.next());
+}
+
 #[test]
 fn rfc9568_6_4_2_a_backup_neither_sends_nor_announces_nor_holds_addresses() {
     let mut lone = Lone::started(config(100));

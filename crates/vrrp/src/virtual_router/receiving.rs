@@ -93,6 +93,9 @@ impl VirtualRouter {
         let outranks = advert.priority >= self.priority;
         if !outranks && self.may_preempt() {
             self.preempting = true;
+            if self.active == Some(peer) && advert.priority < self.active_priority {
+                self.active_fell(at, advert.priority);
+            }
             return;
         }
         self.preempting = false;
@@ -119,7 +122,19 @@ impl VirtualRouter {
             return;
         }
         self.active_priority = Priority::RELEASE;
-        let due = at + self.skew_time();
+        self.active_down_no_later_than(at + self.skew_time());
+    }
+
+    /// The Active that we follow has become lower than we are: its own checks failed, and it says so. The RFC has
+    /// us ignore it from now on and take over when `Active_Down_Timer` ends; for three intervals clients would talk to
+    /// a router that does not work. So it counts as a release: `Skew_Time` from now, unless the timer ends before.
+    /// A router that was lower from the start, or than which we became higher, is preempted as the RFC says.
+    fn active_fell(&mut self, at: Instant, to: Priority) {
+        self.active_priority = to;
+        self.active_down_no_later_than(at + self.skew_time());
+    }
+
+    fn active_down_no_later_than(&mut self, due: Instant) {
         let due = self.timers.get(Timer::ActiveDown).map_or(due, |earlier| earlier.min(due));
         self.timers.set(Timer::ActiveDown, due);
     }
