@@ -119,6 +119,7 @@ test-lab: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## What has to pas
 	@echo "==> tests on the lab, back-end $(BACKEND)"
 	@$(CARGO) test --locked -q --no-run -p openstack -p openstack-cpi -p standfast
 	@$(IN_LAB) $(CARGO) test --locked -p openstack --test lab
-	@$(IN_LAB) $(CARGO) test --locked -p openstack-cpi
+	@# More tests at a time than cores: most of their time is Nova's.
+	@$(IN_LAB) RUST_TEST_THREADS=8 $(CARGO) test --locked -p openstack-cpi
 	@$(IN_LAB) $(CARGO) test --locked -p standfast
 	@$(MAKE) --no-print-directory story
