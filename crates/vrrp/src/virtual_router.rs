@@ -458,8 +458,13 @@ impl VirtualRouter {
     }
 
     pub(crate) fn set_tracking(&mut self, delta: i32, failed: bool, now: Instant, out: &mut Outbox) {
+        let before = self.priority;
         self.priority_delta = delta;
         self.update_priority(out);
+        if self.state == State::Active && self.priority < before && !failed {
+            // A Backup that is higher now may come at once: it need not wait for the next interval to hear it.
+            self.answer(self.config.interval.duration() / 256, now, out);
+        }
         // RFC 9568 §6.1: nothing takes the addresses from their owner but itself.
         self.set_hold(Hold::TrackFailed, failed && !self.config.priority.is_owner(), now, out);
     }

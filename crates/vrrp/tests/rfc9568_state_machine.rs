@@ -171,6 +171,19 @@ fn an_active_that_falls_below_us_is_relieved_after_skew_time() {
 }
 
 #[test]
+fn an_active_whose_checks_fail_says_so_at_once() {
+    let mut lone = Lone::active(config(100));
+    lone.pass(ms(300));
+    lone.forget();
+    lone.router.set_tracking(lone.vr, -2, false, lone.now);
+    lone.drain();
+    assert_eq!(lone.priorities(), [98]);
+    lone.router.set_tracking(lone.vr, 0, false, lone.now);
+    lone.drain();
+    assert_eq!(lone.priorities(), [98], "that it is well again can wait");
+}
+
+#[test]
 fn an_active_that_recovers_in_time_is_followed_again() {
     let mut lone = Lone::started(config(100));
     lone.hear_priority(101);
