@@ -5,7 +5,9 @@
 //! is drained, cut off, killed and recreated. Then everything is done wrong on purpose, and the doctor has to
 //! say what.
 //!
-//! Usage, inside the lab: `story BIN_DIRECTORY [--keep]`; with `--keep` a failure leaves all in place to be looked at.
+//! Usage, inside the lab: `story BIN_DIRECTORY [--keep] [--busy]`. With `--keep` a failure leaves all in place to be looked
+//! at. With `--busy`, for a machine that does other things as well, what a step costs is told as ever, and only what is
+//! worse by more than a second fails.
 #![forbid(unsafe_code)]
 
 mod deployment;
@@ -41,6 +43,9 @@ const SERVER_GROUP: &str = "story-lb";
 /// request may have to be sent a second time by TCP (1 s after the first).
 const CUT_FLOOR: Duration = Duration::from_millis(3 * 200 + 121 + 10);
 
+/// What a machine that is busy with other things may add to a step.
+const BUSY: Duration = Duration::from_secs(1);
+
 pub(crate) fn say(text: &str) {
     // Nobody left to read it is no reason to leave things behind.
     let _ = writeln!(io::stdout(), "{text}");
@@ -57,20 +62,22 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let usage = "usage: story BIN_DIRECTORY [--keep]";
-    let bin = std::env::args_os().nth(1).context(usage)?;
-    let keep = match std::env::args_os().nth(2) {
-        None => false,
-        Some(option) => {
-            ensure!(option == "--keep", "{usage}");
-            true
+    let usage = "usage: story BIN_DIRECTORY [--keep] [--busy]";
+    let mut arguments = std::env::args_os().skip(1);
+    let bin = arguments.next().context(usage)?;
+    let (mut keep, mut allowance) = (false, Duration::ZERO);
+    for option in arguments {
+        match option.to_str() {
+            Some("--keep") => keep = true,
+            Some("--busy") => allowance = BUSY,
+            _ => bail!("{usage}"),
         }
-    };
+    }
     let lab = Lab::new(Path::new(&bin))?;
     let client = lab.client()?;
     let started = Instant::now();
     clean(&lab, &client)?;
-    let outcome = tell(&lab, &client);
+    let outcome = tell(&lab, &client, allowance);
     if keep && outcome.is_err() {
         say("==> everything is left as it is; the next story clears it away");
         return outcome;
@@ -88,7 +95,7 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-fn tell(lab: &Lab, client: &Client) -> Result<()> {
+fn tell(lab: &Lab, client: &Client, allowance: Duration) -> Result<()> {
     let mut timeline = Timeline::new();
     timeline.note(format!("the lab's back-end is {}", lab.back_end));
     lab.install_cpi()?;
@@ -139,8 +146,13 @@ fn tell(lab: &Lab, client: &Client) -> Result<()> {
     std::fs::write(lab.output.join("timeline.svg"), stage.timeline.svg(&lanes))?;
     say(&format!("\n{}", stage.timeline.table()));
     told?;
-    let missed: Vec<&str> =
-        stage.timeline.steps.iter().filter(|step| !step.reached).map(|step| step.name.as_str()).collect();
+    let missed: Vec<&str> = stage
+        .timeline
+        .steps
+        .iter()
+        .filter(|step| !step.reached && (allowance.is_zero() || step.outage > step.limit + allowance))
+        .map(|step| step.name.as_str())
+        .collect();
     ensure!(missed.is_empty(), "not reached: {}", missed.join("; "));
     Ok(())
 }

@@ -128,6 +128,7 @@ impl Stage<'_> {
             lost: report.lost(),
             outage,
             goal: goal.words(),
+            limit: goal.limit(),
             reached,
         };
         let holders: Vec<String> = self
@@ -198,6 +199,15 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
+    /// The longest time without answers.
+    const fn limit(&self) -> Duration {
+        match self {
+            Self::NoneLost => Duration::ZERO,
+            Self::OutageUpTo(limit) => *limit,
+            Self::Seen => Duration::from_hours(1),
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Self::NoneLost => "no request lost".to_owned(),

@@ -30,6 +30,8 @@ pub(crate) struct Step {
     pub(crate) outage: Duration,
     /// What was to be reached.
     pub(crate) goal: String,
+    /// The longest time without an answer that reaches it.
+    pub(crate) limit: Duration,
     pub(crate) reached: bool,
 }
 
@@ -214,6 +216,7 @@ mod tests {
             lost: 0,
             outage: Duration::ZERO,
             goal: "0".into(),
+            limit: Duration::ZERO,
             reached: true,
         }];
         assert_eq!(timeline.held(0), [(s(1), s(3)), (s(4), s(5))]);
