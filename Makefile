@@ -60,6 +60,8 @@ test: packages lint ## Everything that has to pass
 	@echo "==> the BOSH release, with the executables of the tests"
 	@$(CARGO) build --locked -q -p standfastd -p standfast -p openstack-cpi
 	@bosh/test/run target/debug
+	@packaging/test-on-lab lb client cpi doctor story --busy
+	@packaging/test-on-lab ovn story --busy
 
 bench: packages build ## Measure the agent beside keepalived; writes docs/benchmarks.md (RUNS=15)
 	@$(CARGO) build --release --locked -p bench
@@ -107,9 +109,10 @@ IN_LAB = LAB_INSTANCE=$(BACKEND) lab/exec env STANDFAST_LAB_CLOUDS=$(CURDIR)/lab
   STANDFAST_LAB_CPI_CONFIG=$(CURDIR)/lab/.state/$(BACKEND)/cpi.json
 
 story: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## The whole page on the lab: reserve, create, fail over, and what goes wrong (BACKEND=lb or ovn)
-	@echo "==> the story, back-end $(BACKEND)"
-	@$(CARGO) build --locked -q -p story -p standfast -p standfastd -p openstack-cpi
-	@$(IN_LAB) target/debug/story target/debug
+	@packaging/test-on-lab $(BACKEND) story
+
+test-lab: packages ## What has to pass on a real OpenStack: client, CPI, doctor, story (BACKEND=lb or ovn)
+	@packaging/test-on-lab $(BACKEND) client cpi doctor story
 
 bench-cpi: packages lab ## Measure the CPI on the lab; writes docs/benchmarks.md
 	@$(CARGO) test --release --locked -q --no-run -p openstack-cpi --test lab_bench
