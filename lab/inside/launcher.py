@@ -42,7 +42,8 @@ def ask(what, log, *command):
 def serve():
     # All that the parent uses is taken before eventlet replaces it: an event loop must not run before the fork.
     listener = socket.socket(socket.AF_UNIX)
-    fork, waitpid, dup2, setsid, close = os.fork, os.waitpid, os.dup2, os.setsid, os.close
+    accept, fork, waitpid, dup2, setsid = listener._accept, os.fork, os.waitpid, os.dup2, os.setsid
+    read, write, close = os.read, os.write, os.close
     os.environ['EVENTLET_NO_GREENDNS'] = 'yes'      # as nova asks for it
     import eventlet
     eventlet.monkey_patch()
@@ -61,29 +62,32 @@ def serve():
     listener.listen(32)
     os.rename(PATH + '.new', PATH)
     while True:
-        connection, _ = listener.accept()
+        # A bare descriptor: a socket object would be one of eventlet's by now, and make an event loop. Children that
+        # inherit one share its epoll, and each is woken by what any of them waits for.
+        connection, _ = accept()
         request = b''
         while not request.endswith(b'\n'):
-            part = connection.recv(65536)
+            part = read(connection, 65536)
             if not part:
                 break
             request += part
         if not request.endswith(b'\n'):
-            connection.close()
+            close(connection)
             continue
         what, log, directory, environment, command = json.loads(request)
+        assert 'hub' not in eventlet.hubs._threadlocal.__dict__, 'an event loop before the fork'
         child = fork()
         if child:
             if what == 'start':
-                connection.sendall(b'%d\n' % child)
-            connection.close()
+                write(connection, b'%d\n' % child)
+            close(connection)
             continue
         close(listener.detach())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if what == 'run' and (grandchild := fork()):
-            connection.sendall(b'%d\n' % os.waitstatus_to_exitcode(waitpid(grandchild, 0)[1]))
+            write(connection, b'%d\n' % os.waitstatus_to_exitcode(waitpid(grandchild, 0)[1]))
             os._exit(0)
-        close(connection.detach())
+        close(connection)
         setsid()
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         null = os.open('/dev/null', os.O_RDONLY)
