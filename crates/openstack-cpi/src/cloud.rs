@@ -168,7 +168,10 @@ impl Cloud {
             Made::Volume(id) => self.delete_volume_and_wait(id),
             Made::VolumeNamed(name) => self
                 .remove_found(|client| client.volume().volumes_named(name), |volume| Made::Volume(volume.id)),
-            Made::Snapshot(id) => self.delete(|client| client.volume().delete_snapshot(id)),
+            Made::Snapshot(id) => {
+                self.delete(|client| client.volume().delete_snapshot(id))?;
+                self.wait_for_snapshot_gone(id, false)
+            }
             Made::SnapshotNamed(name) => self.remove_found(
                 |client| client.volume().snapshots_named(name),
                 |found| Made::Snapshot(found.id),
@@ -183,7 +186,10 @@ impl Cloud {
                 .map(drop)
                 .map_err(|error| self.error(&error)),
             Made::Attachment { server_id, volume_id } => {
-                self.delete(|client| client.compute().detach_volume(server_id, volume_id))
+                self.delete(|client| client.compute().detach_volume(server_id, volume_id))?;
+                self.wait_for_volume_state(volume_id, false, "detached", |status| {
+                    !matches!(status, "attaching" | "detaching")
+                })
             }
             Made::RegistrySettings(key) => match &self.config.registry {
                 Some(registry) => RegistryClient::new(registry).delete(key),
@@ -246,7 +252,26 @@ impl Cloud {
         self.wait_for_volume_state(id, false, "deletable", |status| {
             !matches!(status, "creating" | "detaching" | "attaching" | "extending")
         })?;
-        self.delete(|client| client.volume().delete_volume(id))
+        self.delete(|client| client.volume().delete_volume(id))?;
+        self.wait_for_volume_gone(id, false)
+    }
+
+    /// Waits until a volume is gone. Cinder may still refuse to delete what it has taken on.
+    pub fn wait_for_volume_gone(&self, id: &str, is_interruptible: bool) -> Result<()> {
+        let what = format!("Volume `{id}'");
+        Wait { cloud: self, what, target: "deleted", is_gone_good: true, is_interruptible }.run(|| {
+            let volume = self.client.volume().volume(id).or_none().map_err(|error| self.error(&error))?;
+            Ok(state_of(volume.map(|volume| volume.status), "deleted"))
+        })
+    }
+
+    /// Waits until a snapshot is gone.
+    pub fn wait_for_snapshot_gone(&self, id: &str, is_interruptible: bool) -> Result<()> {
+        let what = format!("Snapshot `{id}'");
+        Wait { cloud: self, what, target: "deleted", is_gone_good: true, is_interruptible }.run(|| {
+            let snapshot = self.client.volume().snapshot(id).or_none().map_err(|error| self.error(&error))?;
+            Ok(state_of(snapshot.map(|snapshot| snapshot.status), "deleted"))
+        })
     }
 
     fn wait_for_volume_state(

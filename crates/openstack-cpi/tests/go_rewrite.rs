@@ -102,10 +102,15 @@ fn place_08_several_networks_want_a_config_drive() {
 #[test]
 fn place_12_a_null_vm_and_a_missing_argument_are_answered() {
     let config = Configured::offline_with(json!({"connection_options": {"connect_timeout": 0.2}}));
-    for arguments in [json!([1024, {}, null]), json!([1024, {}])] {
-        let answer = config.call(&Request::new("create_disk", arguments));
-        assert!(answer.cloud_error().starts_with("Unable to connect to the OpenStack Keystone API"));
-    }
+    // Side by side: each waits for the last of its attempts to connect.
+    std::thread::scope(|scope| {
+        for arguments in [json!([1024, {}, null]), json!([1024, {}])] {
+            scope.spawn(|| {
+                let answer = config.call(&Request::new("create_disk", arguments));
+                assert!(answer.cloud_error().starts_with("Unable to connect to the OpenStack Keystone API"));
+            });
+        }
+    });
 }
 
 #[test]

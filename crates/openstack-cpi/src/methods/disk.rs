@@ -12,7 +12,7 @@ use crate::fields::Warnings;
 use crate::metadata;
 use crate::undo::Made;
 use crate::unique_name;
-use crate::waiting::{State, Wait};
+use crate::waiting::State;
 
 const MIB_PER_GIB: u64 = 1024;
 
@@ -77,17 +77,7 @@ pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> 
         "deleting" => {}
         state => return Err(CpiError::cloud(format!("Cannot delete volume `{id}', state is {state}"))),
     }
-    let wait = Wait {
-        cloud,
-        what: format!("Volume `{id}'"),
-        target: "deleted",
-        is_gone_good: true,
-        is_interruptible: true,
-    };
-    wait.run(|| {
-        let volume = cloud.find(|client| client.volume().volume(id))?;
-        Ok(crate::cloud::state_of(volume.map(|volume| volume.status), "deleted"))
-    })?;
+    cloud.wait_for_volume_gone(id, true)?;
     Ok(Value::Null)
 }
 

@@ -9,7 +9,6 @@ use crate::error::{CpiError, Result};
 use crate::metadata::{self, text_of};
 use crate::undo::Made;
 use crate::unique_name;
-use crate::waiting::Wait;
 
 /// Takes a snapshot, also of a disk that is in use.
 pub(super) fn create(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> {
@@ -95,17 +94,7 @@ pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> 
         "deleting" => {}
         state => return Err(CpiError::cloud(format!("Cannot delete snapshot `{id}', state is {state}"))),
     }
-    let wait = Wait {
-        cloud,
-        what: format!("Snapshot `{id}'"),
-        target: "deleted",
-        is_gone_good: true,
-        is_interruptible: true,
-    };
-    wait.run(|| {
-        let snapshot = cloud.find(|client| client.volume().snapshot(id))?;
-        Ok(state_of(snapshot.map(|snapshot| snapshot.status), "deleted"))
-    })?;
+    cloud.wait_for_snapshot_gone(id, true)?;
     Ok(Value::Null)
 }
 
