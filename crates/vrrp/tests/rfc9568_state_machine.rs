@@ -161,12 +161,12 @@ fn an_active_that_falls_below_us_is_relieved_after_skew_time() {
     lone.hear_priority(101);
     lone.pass(ms(1000));
     lone.hear_priority(99);
-    assert_eq!(lone.next(), (Duration::from_nanos(609_375_000), Timer::ActiveDown));
+    assert_eq!(lone.next(), (Duration::from_micros(609_375), Timer::ActiveDown));
     lone.pass(ms(300));
     lone.hear_priority(98);
     lone.hear_priority(98);
-    assert_eq!(lone.next(), (Duration::from_nanos(309_375_000), Timer::ActiveDown), "never put off");
-    lone.pass(Duration::from_nanos(309_375_000));
+    assert_eq!(lone.next(), (Duration::from_micros(309_375), Timer::ActiveDown), "never put off");
+    lone.pass(Duration::from_micros(309_375));
     assert_eq!((lone.state(), lone.get().reason()), (State::Active, Reason::Preempting));
 }
 
