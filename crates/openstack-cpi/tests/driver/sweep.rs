@@ -131,7 +131,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn next(&mut self) -> Option<(Case, Kind, u64)> {
+    /// The case, the place of the kind in the list, the request's number.
+    fn next(&mut self) -> Option<(Case, usize, u64)> {
         if self.tally.hit() >= self.calls {
             return None;
         }
@@ -141,14 +142,16 @@ impl Plan {
                 (self.case, self.number) = (0, 1);
                 self.is_over.fill(false);
             }
-            let kind = *self.kinds.get(self.kind)?;
+            if self.kind == self.kinds.len() {
+                return None;
+            }
             if self.case == self.cases.len() {
                 (self.case, self.number) = (0, self.number + 1);
             }
             let index = self.case;
             self.case += 1;
             if !self.is_over[index] {
-                return Some((self.cases[index], kind, self.number));
+                return Some((self.cases[index], self.kind, self.number));
             }
         }
     }
@@ -171,13 +174,14 @@ pub(crate) fn run(scenes: &[Scene], cases: &[Case], kinds: &[Kind], calls: usize
             scope.spawn(|| {
                 loop {
                     let next = plan.lock().unwrap().next();
-                    let Some((case, kind, number)) = next else { break };
+                    let Some((case, place, number)) = next else { break };
+                    let kind = kinds[place];
                     let began = Instant::now();
                     let outcome = scene.call(case, kind, number);
                     let word = if outcome.is_hit { "hit" } else { "not hit" };
                     let seconds = began.elapsed().as_secs_f64();
                     println!("{case:?}, {kind:?} at request {number}: {word}, {seconds:.1} s");
-                    outcome.count(&mut plan.lock().unwrap(), case, kind, number);
+                    outcome.count(&mut plan.lock().unwrap(), case, place, number);
                 }
                 let left =
                     scene.left(&["port", "server", "volume", "snapshot", "network", "image", "member"], true);
@@ -198,14 +202,16 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn count(&self, plan: &mut Plan, case: Case, kind: Kind, number: u64) {
-        if (self.requests as u64) < number {
+    fn count(&self, plan: &mut Plan, case: Case, place: usize, number: u64) {
+        // The others may be at the next kind of fault by now.
+        if (self.requests as u64) < number && place == plan.kind {
             let index = plan.cases.iter().position(|other| *other == case).unwrap();
             plan.is_over[index] = true;
         }
         if !self.is_hit {
             return;
         }
+        let kind = plan.kinds[place];
         let tally = &mut plan.tally;
         *tally.calls.entry(format!("{case:?}")).or_default() += 1;
         let story = || -> String {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::driver::lab::Lab;
-use crate::driver::sweep::{self, Kind, Scene};
+use crate::driver::sweep::{self, Case, Kind, Scene};
 use crate::driver::{Answer, Request, start, stemcell};
 use fault_proxy::{Fault, Rule, When};
 use serde_json::json;
@@ -28,12 +28,19 @@ fn a_fault_at_every_request_leaves_nothing_behind() {
     if scenes.is_empty() {
         return;
     }
-    let tally = sweep::run(&scenes, &sweep::ALL, &[Kind::Failed, Kind::Lost], usize::MAX);
-    println!("{:?}", tally.calls);
-    assert!(tally.stories.is_empty(), "{}", tally.stories.join("\n\n"));
-    // Token, four look-ups, port, server, tags, one look at least, and two deletions: each of them was hit, twice.
-    assert!(tally.calls["CreateVm"] >= 22, "{:?}", tally.calls);
-    assert_eq!(tally.calls.len(), sweep::ALL.len());
+    // A lost answer is the worst that can happen. That nothing was done at all is tried where it takes little time.
+    let quick: Vec<Case> = sweep::ALL
+        .into_iter()
+        .filter(|case| !matches!(case, Case::CreateVmInPool | Case::AttachDisk))
+        .collect();
+    for (cases, kind) in [(&sweep::ALL[..], Kind::Lost), (&quick[..], Kind::Failed)] {
+        let tally = sweep::run(&scenes, cases, &[kind], usize::MAX);
+        println!("{kind:?}: {:?}", tally.calls);
+        assert!(tally.stories.is_empty(), "{}", tally.stories.join("\n\n"));
+        // Token, four look-ups, port, server, tags, one look at least, and two deletions: each of them was hit.
+        assert!(tally.calls["CreateVm"] >= 11, "{:?}", tally.calls);
+        assert_eq!(tally.calls.len(), cases.len());
+    }
 }
 
 /// A server that is being built takes Nova some seconds to remove.

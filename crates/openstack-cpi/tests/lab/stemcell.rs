@@ -154,7 +154,9 @@ fn networks_of_the_director() {
     lab.call("delete_network", json!([id])).result();
     lab.call("delete_network", json!([id])).result();
 
-    let definition = json!({"range": "fd00:82::/64", "cloud_properties": {"enable_dhcp": false}});
+    let properties = json!({"enable_dhcp": false});
+    let definition =
+        json!({"range": "fd00:82::/64", "gateway": "fd00:82::1", "cloud_properties": properties});
     let result = lab.call("create_network", json!([definition])).result().clone();
     assert_eq!(result[1], json!({"range": "fd00:82::/64", "gateway": "fd00:82::1", "reserved": []}));
     lab.call("delete_network", json!([result[0]])).result();

@@ -320,7 +320,7 @@ fn the_smallest_flavor_that_is_large_enough() {
     let answer = calculated(64, 1024);
     let (kind, message, _) = answer.error();
     let text =
-        "Unable to meet requested VM requirements: 64 CPU, 512 MB RAM, 1 GB Disk.\nAvailable flavors:\n";
+        "Unable to meet requested VM requirements: 64 CPU, 512 MB RAM, 1.0 GB Disk.\nAvailable flavors:\n";
     assert!(kind == "Unknown" && message.starts_with(text) && message.contains("m1.medium"), "{message}");
     let answer = lab.call("calculate_vm_cloud_properties", json!([{"ram": 512}]));
     let text = "Missing VM cloud properties: 'cpu', 'ephemeral_disk_size'";
