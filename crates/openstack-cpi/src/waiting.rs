@@ -7,9 +7,9 @@ use crate::error::{CpiError, Result};
 
 /// The shortest pause.
 const SHORTEST: Duration = Duration::from_millis(300);
-/// The pause is this part of the time waited so far: whoever waits 12 s learns of the end 0.4 s late on average,
+/// The pause is this part of the time waited so far: whoever waits 12 s learns of the end 0.2 s late on average,
 /// and asks some 30 times.
-const PART: u32 = 16;
+const PART: u32 = 32;
 
 /// What is being undone gets at least so long, however impatient the configuration is.
 const FOR_UNDOING: Duration = Duration::from_mins(2);
@@ -104,7 +104,7 @@ mod tests {
         let pause_after =
             |seconds: f64, longest| pause(Duration::from_secs_f64(seconds), Duration::from_secs(longest));
         assert_eq!(pause_after(0.0, 5), SHORTEST);
-        assert_eq!(pause_after(12.0, 5), Duration::from_millis(750));
+        assert_eq!(pause_after(12.0, 5), Duration::from_millis(375));
         assert_eq!(pause_after(300.0, 5), Duration::from_secs(5));
         assert_eq!(pause_after(12.0, 0), Duration::from_millis(10), "never a busy loop");
     }
