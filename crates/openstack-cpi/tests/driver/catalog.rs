@@ -15,8 +15,8 @@ pub(crate) struct Region<'a> {
 
 impl<'a> Region<'a> {
     /// With endpoints by type of service, interface and URL.
-    pub(crate) fn new(lab: &'a Lab, endpoints: &[(&str, &str, &str)]) -> Self {
-        let name = format!("{}-region", lab.name());
+    pub(crate) fn new(lab: &'a Lab, name: &str, endpoints: &[(&str, &str, &str)]) -> Self {
+        let name = format!("{}-{name}", lab.name());
         sent(lab.admin(), Service::Identity, Method::Post, "/regions", &json!({"region": {"id": name}}));
         let mut region = Self { lab, name, endpoints: Vec::new() };
         for (kind, interface, url) in endpoints {

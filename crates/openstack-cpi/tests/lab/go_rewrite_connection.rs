@@ -123,29 +123,34 @@ fn place_06_a_multi_cpis_context_counts_more_than_the_configuration() {
 #[test]
 fn place_07_region_interface_project_id_and_domains_come_from_the_configuration() {
     let Some(lab) = Lab::open("go-07") else { return };
-    // One Glance under two names, told apart by the host that is asked.
-    let region = Region::new(
+    // One Glance under several names, told apart by the host that is asked.
+    let one = Region::new(
         &lab,
-        &[("image", "public", "http://127.0.0.1:9292"), ("image", "internal", "http://localhost:9292")],
+        "one",
+        &[("image", "internal", "http://localhost:9292"), ("image", "public", "http://127.1:9292")],
     );
+    let two = Region::new(&lab, "two", &[("image", "public", "http://127.0.1:9292")]);
     let user = Foreigner::new(&lab);
     let stemcell = Request::new("create_stemcell", json!(["unused", {"image_id": lab.image_id}]));
     let by_name = json!({"project": lab.name(), "project_domain_name": "Default"});
     let by_id = json!({"project": null, "project_id": lab.project_id(), "project_domain_name": "Default"});
-    for project in [by_name, by_id] {
-        for (interface, host) in [("internalURL", "localhost:9292"), ("publicURL", "127.0.0.1:9292")] {
-            let mut changes = project.clone();
-            changes["region"] = json!(region.name);
-            changes["endpoint_type"] = json!(interface);
-            changes["domain"] = json!(null);
-            changes["user_domain_name"] = json!(user.name);
-            changes["username"] = json!(user.name);
-            changes["api_key"] = json!(Foreigner::PASSWORD);
-            let answer = lab.call_with(changes, &stemcell, Vec::new());
-            assert_eq!(answer.result(), &json!(format!("{} light", lab.image_id)));
-            let asked = lab.requests().pop().unwrap().url;
-            assert!(asked.starts_with(&format!("http://{host}/v2/images/")), "{asked}");
-        }
+    for (project, region, interface, host) in [
+        (&by_name, &one, "internalURL", "localhost:9292"),
+        (&by_name, &one, "publicURL", "127.1:9292"),
+        (&by_name, &two, "publicURL", "127.0.1:9292"),
+        (&by_id, &two, "publicURL", "127.0.1:9292"),
+    ] {
+        let mut changes = project.clone();
+        changes["region"] = json!(region.name);
+        changes["endpoint_type"] = json!(interface);
+        changes["domain"] = json!(null);
+        changes["user_domain_name"] = json!(user.name);
+        changes["username"] = json!(user.name);
+        changes["api_key"] = json!(Foreigner::PASSWORD);
+        let answer = lab.call_with(changes, &stemcell, Vec::new());
+        assert_eq!(answer.result(), &json!(format!("{} light", lab.image_id)));
+        let asked = lab.requests().pop().unwrap().url;
+        assert!(asked.starts_with(&format!("http://{host}/v2/images/")), "{asked}");
     }
     // The user is nobody in the project's domain.
     let changes = json!({"username": user.name, "api_key": Foreigner::PASSWORD});
@@ -178,6 +183,7 @@ fn place_22_no_load_balancer_is_needed_without_pools_and_one_token_does() {
     let volumes = "http://127.0.0.1:8776/v3/$(project_id)s";
     let without_octavia = Region::new(
         &lab,
+        "small",
         &[
             ("compute", "public", "http://127.0.0.1:8774/v2.1"),
             ("network", "public", "http://127.0.0.1:9696"),
