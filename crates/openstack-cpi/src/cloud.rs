@@ -168,15 +168,13 @@ impl Cloud {
             Made::Volume(id) => self.delete_volume_and_wait(id),
             Made::VolumeNamed(name) => self
                 .remove_found(|client| client.volume().volumes_named(name), |volume| Made::Volume(volume.id)),
-            Made::Snapshot(id) => {
-                self.delete(|client| client.volume().delete_snapshot(id))?;
-                self.wait_for_snapshot_gone(id, false)
-            }
+            Made::Snapshot(id) => self.delete_snapshot_and_wait(id),
             Made::SnapshotNamed(name) => self.remove_found(
                 |client| client.volume().snapshots_named(name),
                 |found| Made::Snapshot(found.id),
             ),
-            Made::PoolMember { pool_id, name } => {
+            Made::PoolMember(membership) => crate::load_balancer::leave(self, membership),
+            Made::PoolMemberNamed { pool_id, name } => {
                 crate::load_balancer::remove_members_named(self, pool_id, name)
             }
             Made::FloatingIp { id, previous_port } => self
@@ -186,10 +184,11 @@ impl Cloud {
                 .map(drop)
                 .map_err(|error| self.error(&error)),
             Made::Attachment { server_id, volume_id } => {
+                // A volume that is being attached cannot be detached yet.
+                let is_settled = |status: &str| !matches!(status, "reserved" | "attaching" | "detaching");
+                self.wait_for_volume_state(volume_id, false, "attached", is_settled)?;
                 self.delete(|client| client.compute().detach_volume(server_id, volume_id))?;
-                self.wait_for_volume_state(volume_id, false, "detached", |status| {
-                    !matches!(status, "attaching" | "detaching")
-                })
+                self.wait_for_volume_state(volume_id, false, "detached", is_settled)
             }
             Made::RegistrySettings(key) => match &self.config.registry {
                 Some(registry) => RegistryClient::new(registry).delete(key),
@@ -256,6 +255,18 @@ impl Cloud {
         self.wait_for_volume_gone(id, false)
     }
 
+    fn delete_snapshot_and_wait(&self, id: &str) -> Result<()> {
+        // One that is being made cannot be deleted yet.
+        self.wait_for_snapshot(id, "deletable", false, |status| {
+            status.map_or(State::Missing, |status| match status.as_str() {
+                "creating" => State::Pending,
+                _ => State::Reached,
+            })
+        })?;
+        self.delete(|client| client.volume().delete_snapshot(id))?;
+        self.wait_for_snapshot_gone(id, false)
+    }
+
     /// Waits until a volume is gone. Cinder may still refuse to delete what it has taken on.
     pub fn wait_for_volume_gone(&self, id: &str, is_interruptible: bool) -> Result<()> {
         let what = format!("Volume `{id}'");
@@ -267,10 +278,20 @@ impl Cloud {
 
     /// Waits until a snapshot is gone.
     pub fn wait_for_snapshot_gone(&self, id: &str, is_interruptible: bool) -> Result<()> {
+        self.wait_for_snapshot(id, "deleted", is_interruptible, |status| state_of(status, "deleted"))
+    }
+
+    fn wait_for_snapshot(
+        &self,
+        id: &str,
+        target: &'static str,
+        is_interruptible: bool,
+        judge: impl Fn(Option<String>) -> State,
+    ) -> Result<()> {
         let what = format!("Snapshot `{id}'");
-        Wait { cloud: self, what, target: "deleted", is_gone_good: true, is_interruptible }.run(|| {
+        Wait { cloud: self, what, target, is_gone_good: true, is_interruptible }.run(|| {
             let snapshot = self.client.volume().snapshot(id).or_none().map_err(|error| self.error(&error))?;
-            Ok(state_of(snapshot.map(|snapshot| snapshot.status), "deleted"))
+            Ok(judge(snapshot.map(|snapshot| snapshot.status)))
         })
     }
 

@@ -145,10 +145,10 @@ pub fn join(cloud: &Cloud, pool: &Pool, server_id: &str, ip: IpAddr, subnet_id: 
     let began = Instant::now();
     let member = loop {
         let made = cloud.make(
-            Made::PoolMember { pool_id: pool.id.clone(), name: name.clone() },
+            Made::PoolMemberNamed { pool_id: pool.id.clone(), name: name.clone() },
             |client| client.load_balancer().create_member(&pool.id, &request),
             |client| members_named(client, &pool.id, &name),
-            |_| Made::PoolMember { pool_id: pool.id.clone(), name: name.clone() },
+            |member| Made::PoolMember(Membership { pool_id: pool.id.clone(), member_id: member.id.clone() }),
         );
         match made {
             Ok(member) => break member,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use crate::load_balancer::Membership;
+
 /// Something that was made, or may have been made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Made {
@@ -29,8 +31,10 @@ pub enum Made {
     Snapshot(String),
     /// A snapshot that a request asked for.
     SnapshotNamed(String),
-    /// A member of a load balancer's pool, by the name it was given.
-    PoolMember {
+    /// A member of a load balancer's pool.
+    PoolMember(Membership),
+    /// A member that a request asked for, by the name it was given.
+    PoolMemberNamed {
         /// The pool.
         pool_id: String,
         /// The member's name, which is ours alone in the pool.
@@ -70,7 +74,10 @@ impl fmt::Display for Made {
             Self::VolumeNamed(name) => write!(f, "volume '{name}'"),
             Self::Snapshot(id) => write!(f, "snapshot {id}"),
             Self::SnapshotNamed(name) => write!(f, "snapshot '{name}'"),
-            Self::PoolMember { pool_id, name } => write!(f, "member '{name}' of pool {pool_id}"),
+            Self::PoolMember(Membership { pool_id, member_id }) => {
+                write!(f, "member {member_id} of pool {pool_id}")
+            }
+            Self::PoolMemberNamed { pool_id, name } => write!(f, "member '{name}' of pool {pool_id}"),
             Self::FloatingIp { id, .. } => write!(f, "the association of floating IP {id}"),
             Self::Attachment { server_id, volume_id } => {
                 write!(f, "the attachment of volume {volume_id} to server {server_id}")

@@ -14,7 +14,7 @@ mod driver;
 use std::time::{Duration, Instant};
 
 use driver::lab::Lab;
-use driver::sweep::{self, Kind, Scene};
+use driver::sweep::{self, Kind, Scenes};
 use driver::{Configured, Request};
 use fault_proxy::RequestRecord;
 use openstack::{Method, Service};
@@ -179,7 +179,7 @@ fn what_a_call_costs() {
     );
     let calls: usize = std::env::var("CALLS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let kinds = [Kind::Failed, Kind::Lost, Kind::Refused, Kind::Garbled];
-    let tally = sweep::run(&Scene::several("bench-sweep", 4), &sweep::ALL, &kinds, calls);
+    let tally = sweep::run(&Scenes::open("bench-sweep", 4), &sweep::ALL, &kinds, calls);
     for story in &tally.stories {
         println!("{story}\n");
     }

@@ -158,7 +158,7 @@ impl Plan {
 }
 
 /// Makes at most so many calls, some side by side, each with its request hit; every kind of fault once.
-pub(crate) fn run(scenes: &[Scene], cases: &[Case], kinds: &[Kind], calls: usize) -> Tally {
+pub(crate) fn run(scenes: &Scenes, cases: &[Case], kinds: &[Kind], calls: usize) -> Tally {
     let plan = Mutex::new(Plan {
         cases: cases.to_vec(),
         kinds: kinds.to_vec(),
@@ -170,7 +170,7 @@ pub(crate) fn run(scenes: &[Scene], cases: &[Case], kinds: &[Kind], calls: usize
         tally: Tally::default(),
     });
     std::thread::scope(|scope| {
-        for scene in scenes {
+        for scene in &scenes.0 {
             scope.spawn(|| {
                 loop {
                     let next = plan.lock().unwrap().next();
@@ -226,7 +226,7 @@ impl Outcome {
 }
 
 /// A project with all that the cases need.
-pub(crate) struct Scene {
+struct Scene {
     lab: Lab,
     reserved: Port,
     vip: String,
@@ -241,14 +241,6 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// So many of them, side by side; none without a lab.
-    pub(crate) fn several(name: &str, count: usize) -> Vec<Self> {
-        std::thread::scope(|scope| {
-            let opening: Vec<_> = (0..count).map(|_| scope.spawn(|| Self::open(name))).collect();
-            opening.into_iter().filter_map(|scene| scene.join().unwrap()).collect()
-        })
-    }
-
     fn open(name: &str) -> Option<Self> {
         let lab = Lab::open(name)?;
         let vip = lab.free_ip();
@@ -329,6 +321,34 @@ impl Scene {
             }
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+}
+
+/// Several projects. They are made and removed side by side: each has a server.
+pub(crate) struct Scenes(Vec<Scene>);
+
+impl Scenes {
+    /// So many of them; none without a lab.
+    pub(crate) fn open(name: &str, count: usize) -> Self {
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..count).map(|_| scope.spawn(|| Scene::open(name))).collect();
+            Self(opening.into_iter().filter_map(|scene| scene.join().unwrap()).collect())
+        })
+    }
+
+    /// Whether there was no lab.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Drop for Scenes {
+    fn drop(&mut self) {
+        std::thread::scope(|scope| {
+            for scene in self.0.drain(..) {
+                scope.spawn(move || drop(scene));
+            }
+        });
     }
 }
 
