@@ -58,7 +58,7 @@ test: packages lint ## Everything that has to pass
 	@echo "==> scripts"
 	@packaging/test-scripts
 	@echo "==> the BOSH release, with the executables of the tests"
-	@$(CARGO) build --locked -q -p standfastd -p standfast -p openstack-cpi
+	@$(CARGO) build --workspace --locked -q
 	@bosh/test/run target/debug
 	@packaging/test-on-lab lb client cpi doctor story --busy
 	@packaging/test-on-lab ovn story --busy
