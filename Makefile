@@ -111,8 +111,8 @@ IN_LAB = LAB_INSTANCE=$(BACKEND) lab/exec env STANDFAST_LAB_CLOUDS=$(CURDIR)/lab
 story: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## The whole page on the lab: reserve, create, fail over, and what goes wrong (BACKEND=lb or ovn)
 	@packaging/test-on-lab $(BACKEND) story
 
-test-lab: packages ## What has to pass on a real OpenStack: client, CPI, doctor, story (BACKEND=lb or ovn)
-	@packaging/test-on-lab $(BACKEND) client cpi doctor story
+test-lab: packages ## All that has to pass on a real OpenStack, the sweep of faults included (BACKEND=lb or ovn)
+	@packaging/test-on-lab $(BACKEND) client cpi sweep doctor story
 
 bench-cpi: packages lab ## Measure the CPI on the lab; writes docs/benchmarks.md
 	@$(CARGO) test --release --locked -q --no-run -p openstack-cpi --test lab_bench
