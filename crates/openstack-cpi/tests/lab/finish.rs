@@ -134,10 +134,11 @@ fn place_21_pools_are_octavias() {
         assert_eq!(metadata[&format!("lbaas_pool_{}", index + 1)], remembered);
     }
     lab.call("delete_vm", json!([vm])).result();
+    // Octavia has taken the deletions on; they are done when the load balancer is at rest.
+    wait();
     assert_eq!(lab.inventory(), before);
 
     // A server that was deleted behind our back leaves its members; delete_vm finds them all the same.
-    wait();
     let vm = lab.made_vm(wanted, &lab.free_ip());
     lab.client.compute().delete_server(&vm).unwrap();
     while lab.client.compute().server(&vm).is_ok_and(|server| server.status != "DELETED") {
@@ -148,6 +149,7 @@ fn place_21_pools_are_octavias() {
     }
     wait();
     lab.call("delete_vm", json!([vm])).result();
+    wait();
     assert_eq!(lab.inventory(), before);
 }
 
