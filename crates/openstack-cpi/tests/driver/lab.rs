@@ -172,6 +172,24 @@ impl Lab {
         self.client.network().create_port(&port).unwrap()
     }
 
+    /// Whether a reserved port is as it was, in everything that its owner sets. Neutron itself writes where it is: with
+    /// OVN, one that a VM's pair names becomes a virtual port, which goes from host to host.
+    pub(crate) fn is_untouched(&self, reserved: &Port) -> bool {
+        let settings = |port: Port| Port {
+            status: String::new(),
+            revision_number: None,
+            vnic_type: None,
+            host_id: None,
+            vif_type: None,
+            vif_details: None,
+            ..port
+        };
+        self.client
+            .network()
+            .port(&reserved.id)
+            .is_ok_and(|port| settings(port) == settings(reserved.clone()))
+    }
+
     /// A manual network as the director sends it.
     pub(crate) fn manual(&self, ip: &str) -> Value {
         json!({"private": {

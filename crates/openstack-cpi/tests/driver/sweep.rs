@@ -297,8 +297,7 @@ impl Scene {
             self.lab.call(undo.0, undo.1).result();
         }
         let left = self.left(case.makes(), case == Case::AttachDisk);
-        let port = self.lab.client.network().port(&self.reserved.id);
-        let is_touched = !port.is_ok_and(|port| port.revision_number == self.reserved.revision_number);
+        let is_touched = !self.lab.is_untouched(&self.reserved);
         Outcome { answer, requests: requests.len(), is_hit, left, is_touched }
     }
 
