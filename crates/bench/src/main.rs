@@ -35,7 +35,7 @@ struct Options {
     /// Only measures whose name contains this
     #[arg(long)]
     only: Option<String>,
-    /// Write the table into this file, between its marks
+    /// Renew the rows of the table in this file, between its marks
     #[arg(long)]
     into: Option<PathBuf>,
 }
@@ -73,16 +73,11 @@ fn main() -> Result<()> {
         }
         // After each measure, so that what was measured is kept if the rest is interrupted.
         if let Some(file) = &options.into {
-            write_between(file, &table(&rows))?;
+            write_between(file, &rows)?;
         }
     }
-    say(&format!("\n{}\n{:.0} s", table(&rows), started.elapsed().as_secs_f64()));
+    say(&format!("\n{}\n{:.0} s", renewed("", &rows), started.elapsed().as_secs_f64()));
     Ok(())
-}
-
-fn table(rows: &[Row]) -> String {
-    let lines: Vec<String> = rows.iter().map(Row::line).collect();
-    format!("{HEADING}\n{}\n", lines.join("\n"))
 }
 
 /// Measures that mostly wait, at the same time, each on a LAN of its own.
@@ -101,13 +96,29 @@ fn say(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
-fn write_between(file: &PathBuf, table: &str) -> Result<()> {
+/// Renews the rows that were measured now; those of other measures stay.
+fn write_between(file: &PathBuf, rows: &[Row]) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let marks = text.split_once(BEGIN).zip(text.split_once(END));
-    let ((before, _), (_, after)) =
+    let ((before, rest), (_, after)) =
         marks.with_context(|| format!("{} lacks the marks {BEGIN} and {END}", file.display()))?;
+    let table = renewed(rest.split_once(END).map_or("", |(table, _)| table), rows);
     std::fs::write(file, format!("{before}{BEGIN}\n{table}{END}{after}"))
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn renewed(table: &str, rows: &[Row]) -> String {
+    let measure = |line: &str| line.split('|').nth(1).unwrap_or_default().to_owned();
+    // Without the heading's two lines.
+    let mut lines: Vec<String> =
+        table.lines().filter(|line| line.starts_with('|')).skip(2).map(str::to_owned).collect();
+    for new in rows.iter().map(Row::line) {
+        match lines.iter_mut().find(|line| measure(line) == measure(&new)) {
+            Some(line) => *line = new,
+            None => lines.push(new),
+        }
+    }
+    format!("{HEADING}\n{}\n", lines.join("\n"))
 }
 
 const fn series(row: &mut Row, kind: Kind) -> &mut series::Series {
