@@ -118,7 +118,7 @@ fn a_panic_is_undone() {
         assert_eq!(made("POST") + made("PUT"), requests_before, "port, server, tags");
         assert_eq!(made("DELETE"), 2, "server and port");
         assert_eq!(lab.inventory(), before);
-        assert!(lab.is_untouched(&reserved), "the reserved port stands");
+        lab.assert_untouched(&reserved);
         println!("test a_panic_is_undone ({end_of_path}) ... ok");
     }
 }

@@ -172,22 +172,33 @@ impl Lab {
         self.client.network().create_port(&port).unwrap()
     }
 
-    /// Whether a reserved port is as it was, in everything that its owner sets. Neutron itself writes where it is: with
-    /// OVN, one that a VM's pair names becomes a virtual port, which goes from host to host.
-    pub(crate) fn is_untouched(&self, reserved: &Port) -> bool {
-        let settings = |port: Port| Port {
-            status: String::new(),
-            revision_number: None,
-            vnic_type: None,
-            host_id: None,
-            vif_type: None,
-            vif_details: None,
-            ..port
-        };
-        self.client
-            .network()
-            .port(&reserved.id)
-            .is_ok_and(|port| settings(port) == settings(reserved.clone()))
+    /// Fails unless a reserved port holds its address as before, bound to nothing, and the last call sent no request to
+    /// change it. (Neutron itself may: with OVN, one that a VM's pair names becomes a virtual port, and it is written down
+    /// where that is.)
+    #[track_caller]
+    pub(crate) fn assert_untouched(&self, reserved: &Port) {
+        let touched = self.touched(reserved, &self.requests());
+        assert!(touched.is_empty(), "the reserved port: {touched:?}");
+    }
+
+    /// What is not as it should be with a reserved port after these requests.
+    pub(crate) fn touched(&self, reserved: &Port, requests: &[RequestRecord]) -> Vec<String> {
+        let changes =
+            requests.iter().filter(|request| request.method != "GET" && request.url.contains(&reserved.id));
+        let mut touched: Vec<String> =
+            changes.map(|request| format!("{} {}", request.method, request.url)).collect();
+        match self.client.network().port(&reserved.id) {
+            Err(error) => touched.push(error.to_string()),
+            Ok(port) => {
+                let settings = |port: &Port| {
+                    (port.name.clone(), port.fixed_ips.clone(), port.device_id.clone(), port.tags.clone())
+                };
+                if settings(&port) != settings(reserved) {
+                    touched.push(format!("{port:?} instead of {reserved:?}"));
+                }
+            }
+        }
+        touched
     }
 
     /// A manual network as the director sends it.

@@ -198,7 +198,7 @@ struct Outcome {
     requests: usize,
     is_hit: bool,
     left: Vec<String>,
-    is_touched: bool,
+    touched: Vec<String>,
 }
 
 impl Outcome {
@@ -218,9 +218,9 @@ impl Outcome {
             format!("{case:?}, {kind:?} at request {number}\n{}\n{}", self.answer.json, self.answer.stderr)
         };
         tally.add(&story(), &self.left);
-        if self.is_touched {
+        if !self.touched.is_empty() {
             tally.touched += 1;
-            tally.stories.push(format!("the reserved port was touched: {}", story()));
+            tally.stories.push(format!("the reserved port: {:?}: {}", self.touched, story()));
         }
     }
 }
@@ -297,8 +297,8 @@ impl Scene {
             self.lab.call(undo.0, undo.1).result();
         }
         let left = self.left(case.makes(), case == Case::AttachDisk);
-        let is_touched = !self.lab.is_untouched(&self.reserved);
-        Outcome { answer, requests: requests.len(), is_hit, left, is_touched }
+        let touched = self.lab.touched(&self.reserved, &requests);
+        Outcome { answer, requests: requests.len(), is_hit, left, touched }
     }
 
     /// What is there that was not before. What is being deleted gets its time.

@@ -56,7 +56,7 @@ fn a_server_that_does_not_come_up_in_time_is_removed() {
     assert_eq!((kind, ok_to_retry), ("Bosh::Clouds::VMCreationFailed", true), "{message}");
     assert!(message.starts_with("Timed out waiting for Server `"), "{message}");
     assert_eq!(lab.inventory(), before);
-    assert!(lab.is_untouched(&reserved), "the reserved port stands");
+    lab.assert_untouched(&reserved);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn the_check_knows_ipv6_however_it_is_written() {
     assert_eq!(answer.cloud_error(), "Key-pair `no-such-key' not found");
     assert!(lab.sequence().contains(&"POST /v2.0/ports".to_owned()));
     assert_eq!(lab.inventory(), before);
-    assert!(lab.is_untouched(&reserved), "the reserved port stands");
+    lab.assert_untouched(&reserved);
 }
 
 #[test]
