@@ -60,7 +60,7 @@ test: packages lint ## Everything that has to pass
 	@echo "==> the BOSH release, with the executables of the tests"
 	@$(CARGO) build --workspace --locked -q
 	@bosh/test/run target/debug
-	@packaging/test-on-lab lb client cpi doctor story --busy
+	@packaging/test-on-lab lb cpi story --busy
 	@packaging/test-on-lab ovn story --busy
 
 bench: packages build ## Measure the agent beside keepalived; writes docs/benchmarks.md (RUNS=15)
