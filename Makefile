@@ -117,12 +117,3 @@ test-lab: packages ## All that has to pass on a real OpenStack, the sweep of fau
 bench-cpi: packages lab ## Measure the CPI on the lab; writes docs/benchmarks.md
 	@$(CARGO) test --release --locked -q --no-run -p openstack-cpi --test lab_bench
 	@$(IN_LAB) env RUNS=$(or $(RUNS),15) BENCH_INTO=$(CURDIR)/docs/benchmarks.md $(CARGO) test --release --locked -p openstack-cpi --test lab_bench -- --ignored --nocapture
-
-test-lab: packages $(if $(filter ovn,$(BACKEND)),lab-ovn,lab) ## What has to pass on a real OpenStack: client, CPI, doctor, story
-	@echo "==> tests on the lab, back-end $(BACKEND)"
-	@$(CARGO) test --locked -q --no-run -p openstack -p openstack-cpi -p standfast
-	@$(IN_LAB) $(CARGO) test --locked -p openstack --test lab
-	@# More tests at a time than cores: most of their time is Nova's.
-	@$(IN_LAB) RUST_TEST_THREADS=8 $(CARGO) test --locked -p openstack-cpi
-	@$(IN_LAB) $(CARGO) test --locked -p standfast
-	@$(MAKE) --no-print-directory story
