@@ -318,3 +318,21 @@ fn many(count: usize) -> Result<Vec<Row>> {
     }
     Ok(vec![standing, active, backup, resident, gap, takeovers])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_other_measures_stay_in_their_place() {
+        let row = |measure: &str, value| {
+            let mut row = Row::new(measure, Worst::Largest, Goal::EveryUpTo(0.0));
+            row.keepalived.push(value);
+            row.standfast.push(value);
+            row
+        };
+        let before = renewed("", &[row("first", 1.0), row("second", 2.0)]);
+        let after = renewed(&before, &[row("first", 3.0), row("third", 4.0)]);
+        assert_eq!(after, renewed("", &[row("first", 3.0), row("second", 2.0), row("third", 4.0)]));
+    }
+}

@@ -55,7 +55,7 @@ struct Findings<'a> {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let path = arguments.file.display().to_string();
-    let config_id = arguments.config_id.clone().or_else(host_name);
+    let config_id = arguments.config_id.clone().or_else(keepalived_conf::host_id);
     let here = interfaces();
     let environment = Environment {
         loader: if arguments.elsewhere { &Elsewhere } else { &FileSystem },
@@ -114,12 +114,6 @@ fn print_text(path: &str, outcome: &Outcome) {
         }
         None => crate::print(&format!("{path}: refused{counts}; an agent would keep what it has\n")),
     }
-}
-
-/// The host's name up to its first dot, which keepalived compares `@ID` with.
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    name.trim().split('.').next().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// The links of this network namespace. (`/sys` may still show another one's.)

@@ -1,6 +1,6 @@
-//! The kernel worker: puts addresses on interfaces with the routes and rules that go along, takes them off, announces them, listens for others that
-//! announce them, and tells what the kernel did by itself. It may wait for the kernel; the protocol thread
-//! goes on meanwhile.
+//! The kernel worker: puts addresses on interfaces with the routes and rules that go along, takes them off,
+//! announces them, listens for others that announce them, and tells what the kernel did by itself. It may wait for
+//! the kernel; the protocol thread goes on meanwhile.
 //!
 //! An address that was there already and is not marked as ours belongs to somebody else: it is announced while
 //! the virtual router is Active, and never taken off.
