@@ -11,6 +11,11 @@ use openstack::clouds::{Source, load};
 use serde_json::{Value, json};
 use testbed::Host;
 
+use crate::say;
+
+/// The director's `max_vm_create_tries`.
+const CREATE_TRIES: u32 = 5;
+
 /// The lab's instance this process runs in.
 pub(crate) struct Lab {
     /// Its folder.
@@ -94,9 +99,26 @@ impl Lab {
         Ok(())
     }
 
-    /// One call of `bin/cpi`, with the cleared environment of the director. An error of the CPI is an error
-    /// with its message.
+    /// One call of `bin/cpi`. An error of the CPI is an error with its message.
     pub(crate) fn cpi(&self, method: &str, arguments: &Value) -> Result<Value> {
+        result(method, &self.answer(method, arguments)?)
+    }
+
+    /// `create_vm` as the director calls it: again, while the CPI says that it may help. Nova still counts a server
+    /// that was just deleted as a member of its group, and then finds no host for its successor.
+    pub(crate) fn create_vm(&self, arguments: &Value) -> Result<Value> {
+        for _ in 1..CREATE_TRIES {
+            let answer = self.answer("create_vm", arguments)?;
+            if answer["error"]["ok_to_retry"] != json!(true) {
+                return result("create_vm", &answer);
+            }
+            say(&format!("    create_vm is tried again: {}", answer["error"]["message"]));
+        }
+        self.cpi("create_vm", arguments)
+    }
+
+    /// What `bin/cpi` answers to a call, with the cleared environment of the director.
+    fn answer(&self, method: &str, arguments: &Value) -> Result<Value> {
         let request = json!({
             "method": method, "arguments": arguments, "api_version": 2,
             "context": { "director_uuid": "story", "request_id": "cpi-100000",
@@ -114,12 +136,8 @@ impl Lab {
             .context("cannot run bin/cpi")?;
         child.stdin.take().context("no stdin")?.write_all(request.to_string().as_bytes())?;
         let output = child.wait_with_output()?;
-        let answer: Value = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("{method}: not JSON: {}", String::from_utf8_lossy(&output.stdout)))?;
-        if !answer["error"].is_null() {
-            bail!("{method}: {}", answer["error"]["message"].as_str().unwrap_or("no message"));
-        }
-        Ok(answer["result"].clone())
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{method}: not JSON: {}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// Has every server that starts from now on become a machine of its own, which waits to be told more.
@@ -137,6 +155,13 @@ impl Lab {
         // That it is gone already is as good.
         let _ = std::fs::remove_file(self.state.join("hooks/vm-up"));
     }
+}
+
+fn result(method: &str, answer: &Value) -> Result<Value> {
+    if !answer["error"].is_null() {
+        bail!("{method}: {}", answer["error"]["message"].as_str().unwrap_or("no message"));
+    }
+    Ok(answer["result"].clone())
 }
 
 /// A server, and what is done in it.

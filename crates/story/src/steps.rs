@@ -57,7 +57,7 @@ impl Stage<'_> {
         let name = &self.group["name"];
         let env = json!({ "bosh": { "group": name, "groups": [name] } });
         let arguments = json!([instance.id, self.stemcell, cloud_properties, asked, [], env]);
-        let made = self.lab.cpi("create_vm", &arguments)?;
+        let made = self.lab.create_vm(&arguments)?;
         let server_id = made[0].as_str().context("create_vm gave no id")?;
         let ports = self.client.network().ports(&openstack::Query::new().filter("device_id", server_id))?;
         let [port] = ports.as_slice() else { anyhow::bail!("{} ports instead of one", ports.len()) };
