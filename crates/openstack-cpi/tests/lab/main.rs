@@ -20,3 +20,4 @@ mod go_rewrite_connection;
 mod stemcell;
 mod vm;
 mod vrrp;
+mod whole_life;
