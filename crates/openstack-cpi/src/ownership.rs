@@ -35,9 +35,14 @@ pub fn is_ours(port: &Port) -> bool {
         || (!port.name.is_empty() && port.description.as_deref() == Some(description_of(&port.name).as_str()))
 }
 
+/// Whether the port belongs to no server or router.
+pub fn has_no_device(port: &Port) -> bool {
+    port.device_id.is_empty() && port.device_owner.is_empty()
+}
+
 /// Whether a port that is ours is in nobody's use: no device, not up.
 pub fn is_unused(port: &Port) -> bool {
-    port.device_id.is_empty() && port.device_owner.is_empty() && port.status != "ACTIVE"
+    has_no_device(port) && port.status != "ACTIVE"
 }
 
 /// Whether the port holds an address on purpose, whatever else it looks like.

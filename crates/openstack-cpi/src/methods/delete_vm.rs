@@ -6,11 +6,14 @@ use openstack::{OrNone, Query};
 use serde_json::Value;
 
 use super::{Arguments, join, vm::REGISTRY_KEY};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, is_terminated};
 use crate::error::{CpiError, Result};
 use crate::load_balancer;
 use crate::ownership;
 use crate::registry::RegistryClient;
+
+/// Nova's task on a server that somebody asked to go before.
+const BEING_DELETED: &str = "deleting";
 
 /// Deletes a server and waits until it is gone.
 pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> {
@@ -21,18 +24,28 @@ pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> 
         let server = cloud.ask(|client| client.compute().server(id).or_none());
         Ok((server?, join(ports)?))
     })?;
-    let Some(server) = server else {
+    let Some(server) = server.filter(|server| !is_terminated(&server.status)) else {
         cloud.say(format!("Server `{id}' not found; clearing what it may have left behind"));
         clear_after(cloud, id, ports)?;
         return Ok(Value::Null);
     };
     let mut errors = Errors::default();
-    let ports = without_reservations(cloud, ports)?;
+    let mut ports = without_reservations(cloud, ports)?;
     let memberships = load_balancer::memberships_in(&server.metadata);
     let leaving = memberships.iter().map(|membership| load_balancer::leave(cloud, membership));
     errors.collect("Removing lbaas pool memberships", leaving.collect::<Result<Vec<()>>>());
     cloud.ask(|client| client.compute().delete_server(id))?;
     errors.collect("Wait for server deletion", cloud.wait_for_server_gone(id, true));
+    if server.task_state.as_deref() == Some(BEING_DELETED) {
+        // Nova may have unbound some of its ports before we looked.
+        match left_ports(cloud, id) {
+            Ok(mut left) => {
+                left.retain(|port| ports.iter().all(|known| known.id != port.id));
+                ports.extend(left);
+            }
+            Err(error) => errors.collect::<()>("Finding ports", Err(error)),
+        }
+    }
     errors.collect("Removing ports", delete_ports(cloud, &ports));
     if let Some(registry) = cloud.config.registry.as_ref().filter(|_| !cloud.is_registry_less()) {
         let key = server.metadata.get(REGISTRY_KEY).unwrap_or(&server.name);
@@ -42,14 +55,19 @@ pub(super) fn delete(cloud: &Cloud, arguments: &Arguments<'_>) -> Result<Value> 
     Ok(Value::Null)
 }
 
-/// Nova has forgotten which ports a server had; our tags on them have not.
-fn clear_after(cloud: &Cloud, id: &str, bound: Vec<Port>) -> Result<()> {
+/// Nova has forgotten which ports a server had; our tags on them have not. A port that another server uses by now is not
+/// ours to clear. Whether it is up is not asked: Neutron says so for a moment after Nova let go of it.
+fn left_ports(cloud: &Cloud, id: &str) -> Result<Vec<Port>> {
     let tags = format!("{},{}", ownership::TAG, ownership::server_tag(id));
-    let tagged = cloud.ask(|client| client.network().ports(&Query::new().filter("tags", tags)))?;
-    // A port that another server uses by now is not ours to clear.
-    let tagged = tagged.into_iter().filter(|port| ownership::is_ours(port) && ownership::is_unused(port));
+    let mut ports = cloud.ask(|client| client.network().ports(&Query::new().filter("tags", tags)))?;
+    ports.retain(|port| ownership::is_ours(port) && ownership::has_no_device(port));
+    Ok(ports)
+}
+
+/// Removes what a server left that is gone.
+fn clear_after(cloud: &Cloud, id: &str, bound: Vec<Port>) -> Result<()> {
     let bound = bound.into_iter().filter(ownership::is_ours);
-    let mut ports: Vec<Port> = bound.chain(tagged).collect();
+    let mut ports: Vec<Port> = bound.chain(left_ports(cloud, id)?).collect();
     ports.dedup_by(|a, b| a.id == b.id);
     delete_ports(cloud, &ports)?;
     if let Err(error) = load_balancer::remove_members_of(cloud, id) {
