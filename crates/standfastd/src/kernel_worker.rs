@@ -113,6 +113,8 @@ struct Entry {
     set: AddressSet,
     frames: Vec<Frame>,
     installed: bool,
+    /// Whether its addresses only linger: another router announces them.
+    silent: bool,
     /// Addresses that somebody else configured.
     foreign: BTreeSet<Place>,
     /// Addresses that the kernel still looks for elsewhere: announced again when they answer.
@@ -224,22 +226,32 @@ pub(crate) fn spawn(
     })
 }
 
-/// Leaves out what a later withdrawal of the same virtual router makes void: an announcement that is late takes
-/// the clients away from the router that has the addresses by then.
+/// Leaves out what a later withdrawal of the same virtual router makes void, and the announcements that it is to make no
+/// more: one that is late takes the clients away from the router that has the addresses by then.
 fn without_superseded(requests: Vec<Request>) -> Vec<Request> {
-    let mut withdrawn = BTreeSet::new();
+    let (mut withdrawn, mut silenced) = (BTreeSet::new(), BTreeSet::new());
     let mut kept: Vec<Request> = requests
         .into_iter()
         .rev()
-        .filter(|request| match request {
+        .filter_map(|request| match request {
             Request::Effect(Effect::Withdraw { vr }) => {
-                withdrawn.insert(*vr);
-                true
+                withdrawn.insert(vr);
+                Some(request)
             }
-            Request::Effect(Effect::Install { vr, .. } | Effect::Announce { vr, .. }) => {
-                !withdrawn.contains(vr)
+            Request::Effect(Effect::Silence { vr }) => {
+                silenced.insert(vr);
+                Some(request)
             }
-            _ => true,
+            Request::Effect(Effect::Install { vr, .. } | Effect::Announce { vr, .. })
+                if withdrawn.contains(&vr) =>
+            {
+                None
+            }
+            Request::Effect(Effect::Announce { vr, .. }) if silenced.contains(&vr) => None,
+            Request::Effect(Effect::Install { vr, .. }) if silenced.contains(&vr) => {
+                Some(Request::Effect(Effect::Install { vr, announce: 0 }))
+            }
+            _ => Some(request),
         })
         .collect();
     kept.reverse();
@@ -256,8 +268,12 @@ impl Worker {
             self.waker.drain();
             for request in without_superseded(self.requests.try_iter().collect()) {
                 match request {
-                    Request::Effect(Effect::Install { vr, announce }) => self.install(vr, announce),
+                    Request::Effect(Effect::Install { vr, announce }) => {
+                        self.set_silent(vr, announce == 0);
+                        self.install(vr, announce);
+                    }
                     Request::Effect(Effect::Withdraw { vr }) => self.withdraw(vr),
+                    Request::Effect(Effect::Silence { vr }) => self.set_silent(vr, true),
                     Request::Effect(Effect::Announce { vr, repeat }) => self.announce(vr, repeat),
                     Request::Define { vr, set } => self.define(vr, set),
                     Request::Adopt { vr } => self.adopt(vr),
@@ -289,6 +305,12 @@ impl Worker {
 
     // ---- Addresses ----
 
+    fn set_silent(&mut self, vr: VrIndex, silent: bool) {
+        if let Some(entry) = self.entries.get_mut(&vr) {
+            entry.silent = silent;
+        }
+    }
+
     fn install(&mut self, vr: VrIndex, announce: u8) {
         let started = Instant::now();
         let Some(entry) = self.entries.get_mut(&vr) else { return };
@@ -310,7 +332,8 @@ impl Worker {
         await_answering(&mut self.netlink, soon.collect());
         let routes = attempt(&mut self.netlink, entry.set.moving.clone());
         // What is there is announced even if one failed: the protocol decides what becomes of it.
-        let sent = send_repeated(&mut self.announcer, &entry.frames, announce);
+        let repeat = if entry.silent { 0 } else { announce };
+        let sent = send_repeated(&mut self.announcer, &entry.frames, repeat);
         let took = started.elapsed();
         let (mut failed, mut present) = (None, Vec::new());
         for (result, spec) in results.into_iter().zip(&entry.set.addresses) {
@@ -441,7 +464,9 @@ impl Worker {
     }
 
     fn announce(&mut self, vr: VrIndex, repeat: u8) {
-        let Some(entry) = self.entries.get(&vr).filter(|entry| entry.installed) else { return };
+        let Some(entry) = self.entries.get(&vr).filter(|entry| entry.installed && !entry.silent) else {
+            return;
+        };
         if let Err(error) = send_repeated(&mut self.announcer, &entry.frames, repeat) {
             self.report(Report::Warning(format!("announcement not sent: {error}")));
         }
@@ -455,6 +480,7 @@ impl Worker {
                 set,
                 frames,
                 installed: false,
+                silent: false,
                 foreign: BTreeSet::new(),
                 tentative: BTreeSet::new(),
                 outdated: Vec::new(),
@@ -738,8 +764,11 @@ mod tests {
         let install = |vr| Request::Effect(Effect::Install { vr, announce: 5 });
         let announce = |vr| Request::Effect(Effect::Announce { vr, repeat: 1 });
         let withdraw = |vr| Request::Effect(Effect::Withdraw { vr });
+        let silence = |vr| Request::Effect(Effect::Silence { vr });
         let word = |request: &Request| match request {
+            Request::Effect(Effect::Install { vr, announce: 0 }) => format!("only install {}", vr.0),
             Request::Effect(Effect::Install { vr, .. }) => format!("install {}", vr.0),
+            Request::Effect(Effect::Silence { vr }) => format!("silence {}", vr.0),
             Request::Effect(Effect::Announce { vr, .. }) => format!("announce {}", vr.0),
             Request::Effect(Effect::Withdraw { vr }) => format!("withdraw {}", vr.0),
             _ => "other".to_owned(),
@@ -747,5 +776,9 @@ mod tests {
         let queue = vec![install(a), announce(a), announce(b), withdraw(a), install(a), announce(a)];
         let kept: Vec<String> = without_superseded(queue).iter().map(word).collect();
         assert_eq!(kept, ["announce 2", "withdraw 1", "install 1", "announce 1"]);
+
+        let queue = vec![install(a), announce(a), announce(b), silence(a), install(a), announce(a)];
+        let kept: Vec<String> = without_superseded(queue).iter().map(word).collect();
+        assert_eq!(kept, ["only install 1", "announce 2", "silence 1", "install 1", "announce 1"]);
     }
 }

@@ -144,9 +144,27 @@ impl Process {
         while let Some(advert) = self.router.poll_transmit() {
             turn.adverts.push((advert.destination, Rc::from(advert.payload)));
         }
-        self.effects.extend(std::iter::from_fn(|| self.router.poll_effect()));
+        while let Some(effect) = self.router.poll_effect() {
+            self.take_in(effect);
+        }
         turn.events.extend(std::iter::from_fn(|| self.router.poll_event()));
         turn
+    }
+
+    /// As the agent's kernel worker does: what was asked for and is not done yet is announced no more.
+    fn take_in(&mut self, effect: Effect) {
+        let Effect::Silence { vr } = effect else {
+            self.effects.push_back(effect);
+            return;
+        };
+        self.effects.retain(|waiting| !matches!(waiting, Effect::Announce { vr: of, .. } if *of == vr));
+        for waiting in &mut self.effects {
+            if let Effect::Install { vr: of, announce } = waiting
+                && *of == vr
+            {
+                *announce = 0;
+            }
+        }
     }
 
     /// When it has to be looked after next.

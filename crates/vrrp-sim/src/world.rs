@@ -373,7 +373,10 @@ impl World {
             return;
         }
         if let Some(effect) = process.effects.pop_front() {
-            let (Effect::Install { vr, .. } | Effect::Withdraw { vr } | Effect::Announce { vr, .. }) = effect;
+            let (Effect::Install { vr, .. }
+            | Effect::Withdraw { vr }
+            | Effect::Silence { vr }
+            | Effect::Announce { vr, .. }) = effect;
             let virtual_router = process.number_of(vr);
             say!(self, "router {router}: kernel did {effect:?}");
             let announce = match effect {
@@ -386,7 +389,7 @@ impl World {
                     0
                 }
                 Effect::Announce { repeat, .. } if self.machines[router].held[virtual_router] => repeat,
-                Effect::Announce { .. } => 0,
+                Effect::Announce { .. } | Effect::Silence { .. } => 0,
             };
             for _ in 0..announce {
                 self.broadcast(router, &Frame::Announcement { from: router, virtual_router });

@@ -19,11 +19,17 @@ pub enum Effect {
     Install {
         /// Whose.
         vr: VrIndex,
-        /// Announcements per address.
+        /// Announcements per address; 0 where they only linger, and another router announces them.
         announce: u8,
     },
     /// Take the addresses off.
     Withdraw {
+        /// Whose.
+        vr: VrIndex,
+    },
+    /// Another router is Active, or is to be: announce nothing more, and nothing that was asked for and is not done yet.
+    /// The addresses stay until they are withdrawn. A late announcement would take the clients back.
+    Silence {
         /// Whose.
         vr: VrIndex,
     },

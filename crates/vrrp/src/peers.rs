@@ -10,6 +10,8 @@ use crate::{AdvertInterval, Instant, Priority};
 /// Peers remembered per virtual router; the one heard longest ago makes room. Bounds what forged sources can
 /// fill.
 const PEERS_MAX: usize = 8;
+/// For so many there is room from the start; with thousands of virtual routers, room for more is megabytes.
+const PEERS_EXPECTED: usize = 2;
 /// After this long a discard of the same reason and peer is told again.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
 /// So many discards and remarks are told at once, whatever the peers: forged sources are each a new one.
@@ -71,7 +73,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new() -> Self {
-        Self { heard: Vec::with_capacity(PEERS_MAX), budget: EventBudget::new(TELL_BURST, TELL_REFILL) }
+        Self { heard: Vec::with_capacity(PEERS_EXPECTED), budget: EventBudget::new(TELL_BURST, TELL_REFILL) }
     }
 
     pub(crate) fn as_slice(&self) -> &[Peer] {
@@ -83,6 +85,7 @@ impl Peers {
         let index = match known {
             Some(index) => index,
             None if self.heard.len() < PEERS_MAX => {
+                self.heard.reserve_exact(1);
                 self.heard.push(Peer::new(address, now));
                 self.heard.len() - 1
             }

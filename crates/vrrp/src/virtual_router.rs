@@ -260,6 +260,9 @@ impl VirtualRouter {
         if from == state {
             return;
         }
+        if from == State::Active && self.installed {
+            out.effects.push_back(Effect::Silence { vr: self.index });
+        }
         self.state = state;
         self.since = now;
         out.event(Event::StateChanged { vr: self.index, from, to: state, reason });
@@ -280,7 +283,7 @@ impl VirtualRouter {
         self.advertise(now, out);
         let schedule = self.config.announcements;
         self.installed = true;
-        out.effects.push_back(Effect::Install { vr: self.index, announce: schedule.repeat });
+        out.effects.push_back(Effect::Install { vr: self.index, announce: schedule.repeat.max(1) });
         if !schedule.second_burst.is_zero() {
             self.timers.set(Timer::SecondBurst, now + schedule.second_burst);
         }
@@ -515,7 +518,8 @@ impl VirtualRouter {
         }
         // What the kernel should have is the driver's to compare: it knows of addresses outside the advert.
         if self.installed {
-            out.effects.push_back(Effect::Install { vr: self.index, announce: 1 });
+            let announce = u8::from(self.state == State::Active);
+            out.effects.push_back(Effect::Install { vr: self.index, announce });
         }
     }
 

@@ -280,7 +280,8 @@ fn a_sync_group_becomes_active_together_and_leaves_together_make_before_break() 
         left.push((read.vrid, read.priority.get()));
     }
     assert_eq!(left, [(51, 200), (52, 0)]);
-    assert_eq!(router.poll_effect(), None);
+    let effects: Vec<_> = std::iter::from_fn(|| router.poll_effect()).collect();
+    assert_eq!(effects, [one, two].map(|vr| Effect::Silence { vr }));
     pass(&mut router, &mut now, ms(100));
     assert_eq!(router.poll_effect(), Some(Effect::Withdraw { vr: one }));
     assert_eq!(router.poll_effect(), None);
@@ -313,4 +314,27 @@ fn a_held_member_holds_its_sync_group() {
     router.set_tracking(one, 0, false, now);
     pass(&mut router, &mut now, ms(4000));
     assert_eq!([one, two].map(|vr| router.get(vr).unwrap().state()), [State::Active; 2]);
+}
+
+#[test]
+fn a_router_that_yields_announces_no_more() {
+    let mut lone = Lone::active(config(100));
+    lone.hear_priority(200);
+    assert!(
+        lone.silenced() && !lone.withdrew(),
+        "the addresses linger, and nothing takes the clients back to them"
+    );
+    // Changed meanwhile, they are set as they shall be, and not announced.
+    lone.forget();
+    let changed = VirtualRouterConfig { preempt: false, ..config(100) };
+    lone.router.reconfigure(lone.vr, changed, lone.now).unwrap();
+    lone.drain();
+    assert!(!lone.effects.is_empty() && !lone.installed() && !lone.announced());
+
+    let mut lone = Lone::active(config(100));
+    lone.router.release(lone.vr, false, lone.now);
+    lone.drain();
+    assert!(lone.silenced() && !lone.withdrew());
+    lone.pass(ms(5000));
+    assert!(lone.installed(), "nobody came: it is Active again, and says so");
 }

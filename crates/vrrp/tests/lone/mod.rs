@@ -261,6 +261,10 @@ impl Lone {
         self.effects.iter().any(|effect| matches!(effect, Effect::Announce { .. }))
     }
 
+    pub fn silenced(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Silence { .. }))
+    }
+
     pub fn installed(&self) -> bool {
         self.effects.iter().any(|effect| matches!(effect, Effect::Install { announce: 1.., .. }))
     }
