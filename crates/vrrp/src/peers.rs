@@ -80,6 +80,11 @@ impl Peers {
         &self.heard
     }
 
+    /// When an advert of a router was last accepted, if it was and is remembered.
+    pub(crate) fn last_accepted(&self, address: IpAddr) -> Option<Instant> {
+        self.heard.iter().find(|peer| peer.address == address)?.last_accepted
+    }
+
     fn entry(&mut self, address: IpAddr, now: Instant) -> &mut Peer {
         let known = self.heard.iter().position(|p| p.address == address);
         let index = match known {

@@ -478,6 +478,7 @@ impl VirtualRouter {
         if from != to {
             self.priority = to;
             self.prepare();
+            self.follow_again_if_outranked();
             out.event(Event::PriorityChanged { vr: self.index, from, to });
         }
     }
@@ -493,6 +494,7 @@ impl VirtualRouter {
         }
         self.priority = self.config.priority.adjusted(self.priority_delta);
         self.prepare();
+        self.follow_again_if_outranked();
         if before.interval != self.config.interval {
             match self.state {
                 State::Active => {

@@ -194,6 +194,25 @@ fn an_active_that_recovers_in_time_is_followed_again() {
 }
 
 #[test]
+fn an_active_that_fell_is_followed_again_if_we_fall_below_it() {
+    let mut lone = Lone::started(config(100));
+    lone.hear_priority(101);
+    lone.pass(ms(1000));
+    lone.hear_priority(80);
+    assert_eq!(lone.next(), (Duration::from_micros(609_375), Timer::ActiveDown));
+    lone.pass(ms(300));
+    lone.router.set_tracking(lone.vr, -30, false, lone.now);
+    // Three intervals and the skew of priority 70, from its last advert on: 300 ms of them are over.
+    assert_eq!(lone.next(), (Duration::from_nanos(3_426_562_500), Timer::ActiveDown));
+    lone.router.set_tracking(lone.vr, 0, false, lone.now);
+    lone.hear_priority(80);
+    lone.pass(ms(3000));
+    assert_eq!(lone.state(), State::Backup, "better than it again, it takes over as the RFC says");
+    lone.pass(ms(800));
+    assert_eq!((lone.state(), lone.get().reason()), (State::Active, Reason::Preempting));
+}
+
+#[test]
 fn an_active_that_falls_is_kept_without_preempt_mode_or_while_preemption_is_delayed() {
     for config in [
         vrrp::VirtualRouterConfig { preempt: false, ..config(100) },

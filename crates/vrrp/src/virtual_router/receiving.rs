@@ -134,6 +134,20 @@ impl VirtualRouter {
         self.active_down_no_later_than(at + self.skew_time());
     }
 
+    /// We were about to relieve an Active that had become lower, and have become lower still: it is waited for as
+    /// before, from its last advert on.
+    pub(super) fn follow_again_if_outranked(&mut self) {
+        let outranked = self.active_priority != Priority::RELEASE && self.active_priority >= self.priority;
+        if self.state != State::Backup || !self.preempting || !outranked {
+            return;
+        }
+        let heard = self.active.and_then(|active| self.peers.last_accepted(active));
+        if let Some(heard) = heard {
+            self.preempting = false;
+            self.timers.set(Timer::ActiveDown, heard + self.active_down_interval());
+        }
+    }
+
     fn active_down_no_later_than(&mut self, due: Instant) {
         let due = self.timers.get(Timer::ActiveDown).map_or(due, |earlier| earlier.min(due));
         self.timers.set(Timer::ActiveDown, due);
