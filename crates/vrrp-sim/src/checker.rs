@@ -367,10 +367,12 @@ impl Checker {
         self.known[router].resumed = now;
     }
 
-    /// The process did as it was told.
-    pub(crate) fn obeyed(&mut self, router: usize, input: &Input, now: Instant) {
-        // What it sent in the same turn is known already: its release, if it was Active.
-        let released = !self.known[router].failed
+    /// The process did as it was told, Active when it came or not.
+    pub(crate) fn obeyed(&mut self, router: usize, input: &Input, was_active: bool, now: Instant) {
+        // What it sent in the same turn is known already: its release, if it was Active. One that a sync group sent
+        // before is none.
+        let released = was_active
+            && !self.known[router].failed
             && self.known[router].seen.iter().any(|seen| seen.release == Some(now));
         match input {
             Input::Release { stop } => {

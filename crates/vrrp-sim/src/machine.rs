@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use core::net::IpAddr;
 
-use vrrp::{Effect, Event, Instant, PacketMeta, VrIndex, VrrpRouter};
+use vrrp::{Effect, Event, Instant, PacketMeta, State, VrIndex, VrrpRouter};
 
 use crate::scenario::{LINK, RouterPlan, source};
 
@@ -52,7 +52,8 @@ pub(crate) struct Process {
 pub(crate) struct Turn {
     pub(crate) adverts: Vec<(IpAddr, Rc<[u8]>)>,
     pub(crate) events: Vec<Event>,
-    pub(crate) done: Vec<Input>,
+    /// The commands, and whether a virtual router was Active when each came.
+    pub(crate) done: Vec<(Input, bool)>,
 }
 
 impl Process {
@@ -123,6 +124,8 @@ impl Process {
             }
         }
         while let Some(command) = self.commands.pop_front() {
+            let mut routers = self.virtual_routers.iter().filter_map(|vr| self.router.get(*vr));
+            let was_active = routers.any(|vr| vr.state() == State::Active);
             match &command {
                 Input::Release { stop } => {
                     // One is enough: a sync group is released as a whole.
@@ -138,7 +141,7 @@ impl Process {
                 }
                 Input::Packet { .. } | Input::Announcement { .. } => {}
             }
-            turn.done.push(command);
+            turn.done.push((command, was_active));
         }
         self.router.handle_timeouts(now, usize::MAX);
         while let Some(advert) = self.router.poll_transmit() {

@@ -333,9 +333,9 @@ impl World {
                 self.send(router, to, &frame);
             }
         }
-        for input in &turn.done {
+        for (input, was_active) in &turn.done {
             say!(self, "router {router}: {input:?}");
-            self.checker.obeyed(router, input, now);
+            self.checker.obeyed(router, input, *was_active, now);
         }
         if exits {
             say!(self, "router {router}: process exits");
