@@ -136,8 +136,12 @@ impl Stage<'_> {
             .into_iter()
             .filter_map(|index| self.instances.get(index).map(|i| i.address.clone()))
             .collect();
+        let cut = match report.cut() {
+            0 => String::new(),
+            cut => format!(" ({cut} cut while under way)"),
+        };
         self.timeline.note(format!(
-            "    {} of {} requests lost, longest outage {:.0} ms ({}{}); the address is with {}",
+            "    {} of {} requests lost{cut}, longest outage {:.0} ms ({}{}); the address is with {}",
             step.lost,
             step.asked,
             outage.as_secs_f64() * 1000.0,

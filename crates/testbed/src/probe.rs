@@ -29,6 +29,9 @@ pub struct Question {
     pub asked: Moment,
     /// When the answer came.
     pub answered: Option<Moment>,
+    /// Whether there was a connection, and somebody reset it before the answer was there: the address moved to a router
+    /// that knows nothing of it.
+    pub cut: bool,
 }
 
 type Questions = Arc<Mutex<Vec<Question>>>;
@@ -117,7 +120,7 @@ impl Probe {
                 if let Some(early) = due.checked_sub(started.elapsed()) {
                     thread::sleep(early);
                 }
-                lock(&questions).push(Question { asked: Moment::now(), answered: None });
+                lock(&questions).push(Question { asked: Moment::now(), answered: None, cut: false });
                 ask(number);
                 number += 1;
             }
@@ -221,29 +224,69 @@ fn fetch_each(
         let next = numbers.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // The asker has ended.
         let Ok(number) = next else { return };
-        if fetch(target, timeout).is_ok_and(|good| good) {
-            answer(questions, number, Moment::now());
+        match fetch(target, timeout) {
+            Ok(Fetched::Page) => answer(questions, number, Moment::now()),
+            Ok(Fetched::Cut) => {
+                if let Some(question) = lock(questions).get_mut(number) {
+                    question.cut = true;
+                }
+            }
+            Ok(Fetched::Other) | Err(_) => {}
         }
     }
 }
 
-/// Whether a whole answer with status 200 came.
-fn fetch(target: SocketAddr, timeout: Duration) -> io::Result<bool> {
+/// What became of a request that was connected.
+enum Fetched {
+    /// A whole answer with status 200.
+    Page,
+    /// The connection was reset, or ended early.
+    Cut,
+    /// Another answer.
+    Other,
+}
+
+fn fetch(target: SocketAddr, timeout: Duration) -> io::Result<Fetched> {
     let started = Instant::now();
     let left = || timeout.checked_sub(started.elapsed()).ok_or(io::ErrorKind::TimedOut);
     let mut stream = connect(target, timeout)?;
     stream.set_read_timeout(Some(left()?))?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
-    loop {
-        match stream.read(&mut chunk)? {
-            0 => break,
-            length => answer.extend_from_slice(&chunk[..length]),
+    let mut talk = || -> io::Result<bool> {
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        loop {
+            match stream.read(&mut chunk)? {
+                0 => return Ok(is_whole(&answer).unwrap_or(true)),
+                length => answer.extend_from_slice(&chunk[..length]),
+            }
+            // As every client: the server's end of the connection is not waited for.
+            if is_whole(&answer) == Some(true) {
+                return Ok(true);
+            }
+            stream.set_read_timeout(Some(left()?))?;
         }
-        stream.set_read_timeout(Some(left()?))?;
+    };
+    match talk() {
+        Ok(true) if answer.starts_with(b"HTTP/1.") && answer.get(9..12) == Some(b"200") => Ok(Fetched::Page),
+        Ok(true) if answer.starts_with(b"HTTP/1.") => Ok(Fetched::Other),
+        Ok(_) => Ok(Fetched::Cut),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ok(Fetched::Cut),
+            _ => Err(error),
+        },
     }
-    Ok(answer.starts_with(b"HTTP/1.") && answer.get(9..12) == Some(b"200"))
+}
+
+/// Whether all that `Content-Length` promises is there; `None` if nothing is promised (yet).
+fn is_whole(answer: &[u8]) -> Option<bool> {
+    let end = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(answer.get(..end)?).ok()?;
+    let length: usize = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    })?;
+    Some(answer.len() >= end + 4 + length)
 }
 
 /// Connects from a port that was not used for long: the kernel would come back to one within half a minute, and a
@@ -298,6 +341,11 @@ impl Report {
     /// How many were not answered.
     pub fn lost(&self) -> usize {
         self.questions.iter().filter(|q| q.answered.is_none()).count()
+    }
+
+    /// How many of those that were not answered were connected already, and cut.
+    pub fn cut(&self) -> usize {
+        self.questions.iter().filter(|q| q.answered.is_none() && q.cut).count()
     }
 
     /// What was asked from `from` on and before `to`.
@@ -370,7 +418,11 @@ mod tests {
         let questions = [true, false, false, true, false, true]
             .iter()
             .zip(0..)
-            .map(|(answered, ms)| Question { asked: at(ms), answered: answered.then(|| at(ms + 1)) })
+            .map(|(answered, ms)| Question {
+                asked: at(ms),
+                answered: answered.then(|| at(ms + 1)),
+                cut: false,
+            })
             .collect();
         let report = Report { questions };
         assert_eq!((report.sent(), report.lost()), (6, 3));
@@ -380,5 +432,14 @@ mod tests {
         assert_eq!(report.longest_outage(), Duration::from_millis(2));
         assert_eq!(report.longest_gap(), Duration::from_millis(3));
         assert_eq!(report.last_lost(), Some(at(4)));
+    }
+
+    #[test]
+    fn an_answer_ends_where_its_length_says() {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(is_whole(&head.as_bytes()[..20]), None);
+        assert_eq!(is_whole(format!("{head}hell").as_bytes()), Some(false));
+        assert_eq!(is_whole(format!("{head}hello").as_bytes()), Some(true));
+        assert_eq!(is_whole(b"HTTP/1.0 200 OK\r\n\r\nhello"), None, "ends with the connection");
     }
 }
