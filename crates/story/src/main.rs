@@ -188,11 +188,11 @@ fn deploy(stage: &mut Stage<'_>) -> Result<()> {
 /// The Active is drained, cut off, killed and recreated while a client asks.
 fn fail_over(stage: &mut Stage<'_>) -> Result<()> {
     let second = Duration::from_secs(1);
-    stage.step("drain the Active", second, &Goal::NoneLost, |stage| {
+    stage.step("drain the Active", second, &Goal::NoneLost { moves: 1 }, |stage| {
         stage.machine(0)?.drain()?;
         stage.wait_holder(1, LONG)
     })?;
-    stage.step("start it again: it preempts", second, &Goal::NoneLost, |stage| {
+    stage.step("start it again: it preempts", second, &Goal::NoneLost { moves: 1 }, |stage| {
         stage.machine(0)?.start()?;
         stage.wait_holder(0, LONG)
     })?;
@@ -216,16 +216,21 @@ fn fail_over(stage: &mut Stage<'_>) -> Result<()> {
             testbed::wait::until("the other has the address", LONG, || stage.holders().contains(&1)).map(drop)
         },
     )?;
-    stage.step("recreate it: delete_vm, create_vm with another port", second, &Goal::NoneLost, |stage| {
-        let machine = stage.machine(0)?;
-        stage.lab.cpi("delete_vm", &json!([machine.server_id]))?;
-        replace(stage, 0)?;
-        stage.wait_holder(0, LONG)
-    })?;
+    stage.step(
+        "recreate it: delete_vm, create_vm with another port",
+        second,
+        &Goal::NoneLost { moves: 1 },
+        |stage| {
+            let machine = stage.machine(0)?;
+            stage.lab.cpi("delete_vm", &json!([machine.server_id]))?;
+            replace(stage, 0)?;
+            stage.wait_holder(0, LONG)
+        },
+    )?;
     stage.step(
         "recreate the Active as BOSH does: drain, stop, delete_vm, create_vm",
         second,
-        &Goal::NoneLost,
+        &Goal::NoneLost { moves: 2 },
         |stage| {
             let machine = stage.machine(0)?;
             machine.drain()?;

@@ -25,7 +25,10 @@ pub(crate) struct Step {
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
     pub(crate) asked: usize,
+    /// Nobody answered.
     pub(crate) lost: usize,
+    /// Connected when the address moved, and reset by the router that has it now.
+    pub(crate) cut: usize,
     /// The longest time without an answer.
     pub(crate) outage: Duration,
     /// What was to be reached.
@@ -77,15 +80,16 @@ impl Timeline {
     /// The steps as a table.
     pub(crate) fn table(&self) -> String {
         let mut text = String::from(
-            "| step | requests | lost | longest outage | to reach | reached |\n|---|---|---|---|---|---|\n",
+            "| step | requests | lost | cut while under way | longest outage | to reach | reached |\n|---|---|---|---|---|---|---|\n",
         );
         for step in &self.steps {
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {:.0} ms | {} | {} |",
+                "| {} | {} | {} | {} | {:.0} ms | {} | {} |",
                 step.name,
                 step.asked,
                 step.lost,
+                step.cut,
                 step.outage.as_secs_f64() * 1000.0,
                 step.goal,
                 if step.reached { "yes" } else { "**no**" }
@@ -141,10 +145,11 @@ impl Timeline {
                     }
                 }
             }
+            let cut = if step.cut == 0 { String::new() } else { format!(", {} cut", step.cut) };
             let colour = if step.lost == 0 { "#2f7d4f" } else { "#b3261e" };
             let _ = writeln!(
                 svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{} of {} lost</text>\n\
+                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{} of {} lost{cut}</text>\n\
                  <text x=\"{:.1}\" y=\"{:.1}\" fill=\"#555\">{length:.1} s</text>",
                 left + 6.0,
                 lane_y(lanes.len()) + 20.0,
@@ -214,6 +219,7 @@ mod tests {
             ended: s(5),
             asked: 10,
             lost: 0,
+            cut: 1,
             outage: Duration::ZERO,
             goal: "0".into(),
             limit: Duration::ZERO,
