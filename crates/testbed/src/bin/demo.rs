@@ -173,9 +173,10 @@ impl Demo {
         say(
             self.began,
             &format!(
-                "    {} of {} requests lost; not served for {} at most",
+                "    {} of {} requests lost, {} of them connected and cut by the move; not served for {} at most",
                 report.lost(),
                 report.sent(),
+                report.cut(),
                 Millis(report.longest_outage())
             ),
         );
