@@ -156,6 +156,28 @@ fn pitfall_1_security_groups_without_protocol_112() {
 }
 
 #[test]
+fn the_rule_for_protocol_112_goes_into_the_group_that_is_for_it() {
+    let with = |own: Vec<Value>, broad: Vec<Value>| {
+        let mut recorded = Recorded { rules: own, ..Recorded::default() };
+        for member in &mut recorded.ports[..2] {
+            member["security_groups"] = json!(["broad", "group"]);
+        }
+        let mut facts = recorded.facts();
+        let group = json!({ "id": "broad", "name": "bosh", "security_group_rules": broad });
+        let groups = &mut facts.cloud.as_mut().unwrap().security_groups;
+        groups.insert("broad".to_owned(), serde_json::from_value(group).unwrap());
+        let fix = only(&facts, &catalogue::VRRP_BLOCKED).mends[0].fix.clone();
+        let Some(Fix::AllowVrrp { security_group_id, .. }) = fix else { panic!("{fix:?}") };
+        security_group_id
+    };
+    let tcp = || json!({ "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp" });
+    assert_eq!(with(vec![egress_rule()], vec![egress_rule(), tcp()]), "group", "it has fewer rules");
+    let of_ipv6 = json!({ "direction": "ingress", "ethertype": "IPv6", "protocol": "112" });
+    let spoken = vec![egress_rule(), tcp(), of_ipv6];
+    assert_eq!(with(spoken, vec![egress_rule()]), "group", "it speaks of VRRP already");
+}
+
+#[test]
 fn pitfall_2_pair_on_one_member_only() {
     let mut recorded = Recorded::default();
     recorded.ports[1]["allowed_address_pairs"] = json!([]);

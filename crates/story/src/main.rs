@@ -301,6 +301,9 @@ fn without_rule(stage: &mut Stage<'_>) -> Result<()> {
     expect(&stage.doctor(&[])?, "vrrp-blocked-by-security-group")?;
     stage.timeline.note("    both are Active; the doctor: vrrp-blocked-by-security-group");
     stage.doctor(&["--fix"])?;
+    let group = neutron.security_group(&group.id)?;
+    let mended = group.security_group_rules.iter().any(|rule| rule.protocol.as_deref() == Some("112"));
+    ensure!(mended, "doctor --fix put the rule somewhere else than into {GROUP}");
     stage.wait_holder(0, LONG)?;
     testbed::wait::until("the address answers again", LONG, || stage.answers().is_ok_and(|yes| yes))?;
     stage.timeline.note("    doctor --fix added the rule; one Active again");

@@ -328,7 +328,8 @@ fn blocked_by(
         );
     }
     // The rule admits the members of the sender's group; where both share one it is that.
-    let shared = from.security_groups.iter().find(|id| port.security_groups.contains(id));
+    let shared = from.security_groups.iter().filter(|id| port.security_groups.contains(id));
+    let shared = shared.min_by_key(|id| breadth(cloud, id));
     let (into, remote) = shared.map_or((group, from.security_groups.first()), |id| (id, Some(id)));
     let remote = remote.unwrap_or(into);
     let command = format!(
@@ -341,6 +342,18 @@ fn blocked_by(
     } else {
         finding.mended_by("let it in from the other member's group", command)
     }
+}
+
+/// Of several groups that the members share, the rule belongs into the one that is for this: that speaks of VRRP already,
+/// or else has the fewest rules. A broad one may be on every VM of the project. The id makes the choice the same each time.
+fn breadth<'a>(cloud: &Cloud, id: &'a str) -> (bool, usize, &'a str) {
+    let rules = cloud.security_groups.get(id).map_or(&[][..], |group| &group.security_group_rules);
+    let names_vrrp = rules.iter().any(|rule| {
+        rule.protocol
+            .as_deref()
+            .is_some_and(|protocol| ["112", "vrrp"].contains(&protocol.to_lowercase().as_str()))
+    });
+    (!names_vrrp, rules.len(), id)
 }
 
 fn same_groups(cloud: &Cloud, members: &[&Port], findings: &mut Vec<Finding>) {
