@@ -27,7 +27,7 @@ pub(crate) struct Step {
     pub(crate) asked: usize,
     /// Nobody answered.
     pub(crate) lost: usize,
-    /// Connected when the address moved, and reset by the router that has it now.
+    /// Connected when the address moved, and unknown to the router that has it now.
     pub(crate) cut: usize,
     /// The longest time without an answer.
     pub(crate) outage: Duration,

@@ -29,8 +29,8 @@ pub struct Question {
     pub asked: Moment,
     /// When the answer came.
     pub answered: Option<Moment>,
-    /// Whether there was a connection, and somebody reset it before the answer was there: the address moved to a router
-    /// that knows nothing of it.
+    /// Whether there was a connection, and the answer did not come: the address has moved to a router that knows nothing
+    /// of it, and resets it, or whose firewall drops what is no connection's.
     pub cut: bool,
 }
 
@@ -240,7 +240,7 @@ fn fetch_each(
 enum Fetched {
     /// A whole answer with status 200.
     Page,
-    /// The connection was reset, or ended early.
+    /// The connection was reset, ended early, or fell silent.
     Cut,
     /// Another answer.
     Other,
@@ -270,11 +270,7 @@ fn fetch(target: SocketAddr, timeout: Duration) -> io::Result<Fetched> {
     match talk() {
         Ok(true) if answer.starts_with(b"HTTP/1.") && answer.get(9..12) == Some(b"200") => Ok(Fetched::Page),
         Ok(true) if answer.starts_with(b"HTTP/1.") => Ok(Fetched::Other),
-        Ok(_) => Ok(Fetched::Cut),
-        Err(error) => match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ok(Fetched::Cut),
-            _ => Err(error),
-        },
+        Ok(_) | Err(_) => Ok(Fetched::Cut),
     }
 }
 
